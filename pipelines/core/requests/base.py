@@ -1,0 +1,55 @@
+"""What every request is: frozen data that can be printed, mailed, saved and replayed. Knows no task."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from pipelines.core import ids
+
+FileKind = Literal["image", "mask"]
+Lane = Literal["cpu", "device"]
+
+BACKGROUND, NORMAL, INTERACTIVE = -10, 0, 10
+
+
+def _named_by_hash(value: Any) -> Any:
+    """A picture's metadata names its inputs by hash and file name; that pair is exactly what an asset id is made of."""
+    if isinstance(value, dict) and set(value) == {"name", "sha256"}:
+        return ids.asset(str(value["sha256"]), str(value["name"]))
+    return value
+
+
+def file_field(kind: FileKind) -> Any:
+    """The marker of a field that names a file: a path on the CLI, an asset id over HTTP and in a run."""
+    return Field(json_schema_extra={"file": kind})
+
+
+ImageFile = Annotated[str, BeforeValidator(_named_by_hash), file_field("image")]
+MaskFile = Annotated[str, BeforeValidator(_named_by_hash), file_field("mask")]
+
+
+class Part(BaseModel):
+    """A piece of a request."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, str_strip_whitespace=True)
+
+
+class Request(Part):
+    """Everything asked is one of these. The bounds, the default and the help of a field stand in the field, once."""
+
+    title: ClassVar[str] = ""
+    skeleton: ClassVar[dict[str, Any]] = {}
+    """What a preset leaves open, filled with something valid, so that a partial request can be checked by itself."""
+    task: str
+
+    def lane(self) -> Lane:
+        """Which kind of worker it needs: `cpu` is the light one that never loads weights."""
+        return "cpu"
+
+    def priority(self) -> int:
+        """Higher goes first, also between two items of a longer run."""
+        return NORMAL
+
+    def count(self) -> int:
+        """How many items the run has; each is committed, and taken up again, by itself."""
+        return 1

@@ -1,0 +1,60 @@
+"""Requests over data sets. Pydantic only."""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from pipelines.core.requests.base import Part, Request
+
+FORMATS = ("mvtec", "coco", "yolo-seg", "yolo", "voc", "folder")
+
+
+def _one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+class Split(Part):
+    """Shares of the source pictures; all pictures made from one source stay in one part."""
+
+    train: float = Field(0.7, ge=0, le=1, description="Share of the source pictures for training")
+    val: float = Field(0.1, ge=0, le=1, description="Share for validation")
+    test: float = Field(0.2, ge=0, le=1, description="Share for testing")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        total = self.train + self.val + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(
+                f"train {self.train} + val {self.val} + test {self.test} = {total:g}: the shares must add up to 1"
+            )
+        return self
+
+
+class Export(Request):
+    """Write finished pictures as a labelled data set."""
+
+    title: ClassVar[str] = "Export a data set"
+    skeleton: ClassVar[dict[str, Any]] = {"data": ["run"]}
+    task: Literal["export"] = "export"
+    data: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field(
+        min_length=1, description="Runs to export, by id or folder", json_schema_extra={"file": "data"}
+    )
+    kept_only: bool = Field(False, description="Only what was kept in review; discarded pictures never leave")
+    format: Literal["mvtec", "coco", "yolo-seg", "yolo", "voc", "folder"] = Field(
+        "mvtec", description="Layout of the data set"
+    )
+    segmentation: Literal["rle", "polygon"] = Field(
+        "rle", description="How COCO holds a mask: exact run lengths, or outlines"
+    )
+    output: str | None = Field(
+        None, description="A folder, or a name that ends in .zip; empty = a ZIP in the run's folder"
+    )
+    name: str = Field(
+        "product", min_length=1, max_length=64, description="Name of the product, the category in the MVTec tree"
+    )
+    split: Split = Field(Split(), description="Shares for train, val and test")
+    seed: int = Field(0, ge=0, le=2**32 - 1, description="Which sources go where")
+    pairs: bool = Field(True, description="Put the good picture beside each defect")
+
+    def priority(self) -> int:
+        return 5

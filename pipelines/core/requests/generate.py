@@ -1,0 +1,134 @@
+"""Requests that make pictures. Pydantic only: what a field may hold is known here, how it is done is not."""
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from pipelines.core import bases, kinds
+from pipelines.core.requests.base import BACKGROUND, INTERACTIVE, NORMAL, ImageFile, MaskFile, Part, Request
+
+SEED_MAX = 2**32 - 1
+INTERACTIVE_IMAGES = 8
+Look = dict[str, float | str]
+
+
+def _known_defect(name: str) -> str:
+    return kinds.get(name).id
+
+
+def _known_base(name: str) -> str:
+    known = bases.load()
+    if name not in known:
+        raise ValueError(f"no base {name!r}; presets/bases.toml has {', '.join(sorted(known))}")
+    return name
+
+
+Defect = Annotated[str, AfterValidator(_known_defect)]
+Base = Annotated[str, AfterValidator(_known_base)]
+Severity = Annotated[float, Field(ge=0, le=1, description="How bad it is: 0 just visible, 1 as bad as it gets")]
+Light = Annotated[
+    float | None,
+    Field(
+        ge=0,
+        lt=360,
+        description="Where the light comes from, in degrees: 0 right, 90 top; empty = read from the picture",
+    ),
+]
+LOOK_HELP = "The defect's own parameters; `show DEFECT` lists their names and bounds"
+
+
+def _check_look(defect: str, look: Look) -> None:
+    kinds.get(defect).check(look)
+
+
+class Region(Part):
+    """One painted area and what goes there."""
+
+    mask: MaskFile = Field(description="8-bit mask, white where the defect goes, as large as the picture")
+    defect: Defect = Field(description="Which defect")
+    severity: Severity = 0.5
+    seed: int | None = Field(None, ge=0, le=SEED_MAX, description="Its own seed; empty = the request's")
+    light: Light = None
+    look: Look = Field(default_factory=dict, description=LOOK_HELP)
+
+    @model_validator(mode="after")
+    def _own_parameters(self) -> Self:
+        _check_look(self.defect, self.look)
+        return self
+
+
+class Inpaint(Request):
+    """Paint a defect into the masked area of a good part."""
+
+    title: ClassVar[str] = "Paint a defect"
+    skeleton: ClassVar[dict[str, Any]] = {"image": "image.png", "mask": "mask.png", "defect": "scratch"}
+    task: Literal["inpaint"] = "inpaint"
+    image: ImageFile = Field(description="The picture of a good part (PNG, JPEG, TIFF, BMP, WEBP; 8 or 16 bit)")
+    mask: MaskFile | None = Field(None, description="8-bit mask, white where the defect goes, as large as the picture")
+    base: Base = Field("procedural", description="What draws the defect, a key of presets/bases.toml")
+    defect: Defect | None = Field(None, description="Which defect; `regions` holds several")
+    severity: Severity = 0.5
+    strength: float = Field(1.0, ge=0, le=1, description="How far it may stray from the original: 1 = the whole defect")
+    seed: int = Field(0, ge=0, le=SEED_MAX, description="Same seed, same defect; picture k uses seed + k")
+    num_images: int = Field(1, ge=1, le=100_000, description="How many variants")
+    padding_px: int = Field(
+        64, ge=0, le=1024, description="How much of the surroundings is looked at around the mask, in pixels"
+    )
+    feather_px: int = Field(2, ge=0, le=64, description="How far past the mask's edge the defect may fade, in pixels")
+    light: Light = None
+    look: Look = Field(default_factory=dict, description=LOOK_HELP)
+    label: Literal["changed", "asked"] = Field(
+        "changed", description="Which mask is the label: what changed, or what was painted; both are kept"
+    )
+    regions: tuple[Region, ...] = Field((), max_length=64, description="Several areas, each with its own defect")
+
+    @model_validator(mode="after")
+    def _one_way_to_ask(self) -> Self:
+        alone = self.mask is not None or self.defect is not None
+        if alone and self.regions:
+            raise ValueError("mask and defect are for one region, regions for several: give one or the other")
+        if not self.regions:
+            if self.mask is None:
+                raise ValueError("mask is missing: paint where the defect goes, or give regions")
+            if self.defect is None:
+                raise ValueError(f"defect is missing: choose one of {', '.join(sorted(kinds.load()))}")
+            _check_look(self.defect, self.look)
+        elif self.look:
+            raise ValueError("look belongs to one defect: with regions, set it in each region")
+        if self.seed + self.num_images - 1 > SEED_MAX:
+            raise ValueError(
+                f"seed {self.seed} + num_images {self.num_images} passes {SEED_MAX}: choose a smaller seed"
+            )
+        return self
+
+    def areas(self) -> tuple[Region, ...]:
+        """What is to be painted, one or many, with severity, light and seed settled."""
+        if self.regions:
+            return tuple(
+                region.model_copy(
+                    update={"seed": self.seed, "light": self.light if region.light is None else region.light}
+                )
+                if region.seed is None
+                else region
+                for region in self.regions
+            )
+        one: dict[str, Any] = {"mask": self.mask, "defect": self.defect, "severity": self.severity}
+        return (Region(**one, seed=self.seed, light=self.light, look=self.look),)
+
+    def for_image(self, index: int) -> "Inpaint":
+        """The request of picture `index` alone: what its metadata holds and what makes it again, byte for byte."""
+        regions = tuple(
+            region
+            if region.seed is None
+            else region.model_copy(update={"seed": (region.seed + index) % (SEED_MAX + 1)})
+            for region in self.regions
+        )
+        return self.model_copy(update={"seed": self.seed + index, "num_images": 1, "regions": regions})
+
+    def priority(self) -> int:
+        if self.num_images <= INTERACTIVE_IMAGES:
+            return INTERACTIVE
+        return NORMAL if self.num_images <= 1000 else BACKGROUND
+
+    def count(self) -> int:
+        return self.num_images

@@ -1,0 +1,112 @@
+"""Requests: what they take, what they refuse, and in which words."""
+
+from typing import Any
+
+import pytest
+
+from pipelines.core import ids, requests
+from pipelines.core.errors import BadInput
+from pipelines.core.requests import TASKS, Export, Inpaint, parse
+
+GOOD: dict[str, Any] = {"task": "inpaint", "image": "part.png", "mask": "mask.png", "defect": "scratch"}
+
+
+def inpaint(**fields: Any) -> Inpaint:
+    found = parse({**GOOD, **fields})
+    assert isinstance(found, Inpaint)
+    return found
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_is_parsed_under_its_own_name(name: str) -> None:
+    request = parse({**TASKS[name].skeleton, "task": name})
+    assert type(request) is TASKS[name]
+    assert parse(request.model_dump(mode="json")) == request
+
+
+REFUSED = [
+    ({}, "task is missing"),
+    ({"task": "paint"}, "no task 'paint'; choose one of inpaint, export"),
+    ({**GOOD, "severity": 1.5}, "severity = 1.5: input should be less than or equal to 1"),
+    ({**GOOD, "severity": float("nan")}, "severity = nan"),
+    ({**GOOD, "seed": 2**64}, "seed = 18446744073709551616: input should be less than or equal to 4294967295"),
+    ({**GOOD, "seed": -1}, "seed = -1: input should be greater than or equal to 0"),
+    ({**GOOD, "num_images": 0}, "num_images = 0: input should be greater than or equal to 1"),
+    ({**GOOD, "seed": 2**32 - 1, "num_images": 2}, "choose a smaller seed"),
+    ({**GOOD, "colour": "red"}, "colour: there is no such field"),
+    ({**GOOD, "defect": "scrach"}, "no defect 'scrach'; choose one of"),
+    ({**GOOD, "base": "sd9"}, "no base 'sd9'"),
+    ({**GOOD, "look": {"nonsense": 1}}, "scratch has no such parameter"),
+    ({**GOOD, "mask": None}, "mask is missing: paint where the defect goes"),
+    ({**GOOD, "defect": None}, "defect is missing"),
+    ({**GOOD, "regions": [{"mask": "a.png", "defect": "hole"}]}, "give one or the other"),
+    (
+        {"task": "inpaint", "image": "a.png", "look": {"depth": 1}, "regions": [{"mask": "a", "defect": "hole"}]},
+        "in each region",
+    ),
+    ({**GOOD, "light": 360}, "light = 360: input should be less than 360"),
+    ({"task": "export", "data": []}, "data"),
+    ({"task": "export", "data": ["x"], "split": {"train": 0.9, "val": 0.9, "test": 0}}, "the shares must add up to 1"),
+    ({"task": "export", "data": ["x"], "format": "dota"}, "format = 'dota'"),
+]
+
+
+@pytest.mark.parametrize(("data", "sentence"), REFUSED, ids=[sentence[:40] for _, sentence in REFUSED])
+def test_a_refusal_names_field_value_and_bound(data: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        parse(data)
+    assert sentence in str(refused.value)
+
+
+def test_a_request_is_not_a_list() -> None:
+    with pytest.raises(BadInput, match="a request is a table of fields, not list"):
+        parse([])
+
+
+def test_a_request_cannot_be_changed() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        inpaint().__setattr__("seed", 3)
+
+
+def test_every_field_has_its_help() -> None:
+    for request in TASKS.values():
+        for name, info in request.model_fields.items():
+            assert name == "task" or info.description, f"{request.__name__}.{name} has no help"
+
+
+def test_the_request_of_one_picture_is_its_own_first_picture() -> None:
+    asked = inpaint(seed=7, num_images=5)
+    third = asked.for_image(2)
+    assert (third.seed, third.num_images) == (9, 1)
+    assert third.for_image(0) == third
+
+
+def test_regions_take_the_request_s_seed_and_light_unless_they_have_their_own() -> None:
+    several = {"task": "inpaint", "image": "a.png", "seed": 5, "light": 90, "num_images": 3}
+    regions = [{"mask": "a.png", "defect": "hole"}, {"mask": "b.png", "defect": "stain", "seed": 40, "light": 10}]
+    request = parse({**several, "regions": regions})
+    assert isinstance(request, Inpaint)
+    assert [(area.seed, area.light) for area in request.areas()] == [(5, 90), (40, 10)]
+    assert [area.seed for area in request.for_image(2).areas()] == [7, 42]
+
+
+def test_a_file_may_be_named_by_hash_as_metadata_does() -> None:
+    request = inpaint(image={"name": "part.png", "sha256": "ab" * 32})
+    assert request.image == ids.asset("ab" * 32, "part.png")
+
+
+def test_files_are_found_and_replaced_wherever_they_stand() -> None:
+    request = parse({"task": "inpaint", "image": "a.png", "regions": [{"mask": "b.png", "defect": "hole"}]})
+    assert list(requests.files(request)) == [("image", "image", "a.png"), ("regions.0.mask", "mask", "b.png")]
+    changed = requests.with_files(request, lambda field, kind, value: f"{kind}:{value}")
+    assert (changed["image"], changed["regions"][0]["mask"]) == ("image:a.png", "mask:b.png")
+
+
+def test_one_run_to_export_may_be_given_without_a_list() -> None:
+    request = parse({"task": "export", "data": "20260101-000000-abcdef"})
+    assert isinstance(request, Export)
+    assert request.data == ("20260101-000000-abcdef",)
+
+
+def test_a_short_request_goes_before_a_long_one() -> None:
+    assert inpaint(num_images=2).priority() > inpaint(num_images=40).priority() > inpaint(num_images=5000).priority()
