@@ -11,7 +11,7 @@ from pipelines.core.errors import BadInput
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "presets" / "bases.toml"
-WEIGHTS = ROOT / "weights"
+WEIGHTS = ROOT / "models"
 
 
 def _inside(file: str) -> str:
@@ -89,14 +89,6 @@ def load(path: Path = TABLE) -> dict[str, Base]:
         except ValidationError as error:
             raise BadInput(f"{path.name} [{name}] {_sentence(error)}") from error
     return found
-
-
-def get(name: str, path: Path = TABLE) -> Base:
-    """One base by name. Raises BadInput naming what there is."""
-    known = load(path)
-    if name not in known:
-        raise BadInput(f"no base {name!r}; {path.name} has {', '.join(known)}", "base")
-    return known[name]
 
 
 def _sentence(error: ValidationError) -> str:

@@ -1,0 +1,1 @@
+"""All that computes; knows nothing of the page."""
