@@ -96,6 +96,7 @@ def test_a_file_may_be_named_by_hash_as_metadata_does() -> None:
 
 
 def test_files_are_found_and_replaced_wherever_they_stand() -> None:
+    assert list(requests.files(inpaint())) == [("image", "image", "part.png"), ("mask", "mask", "mask.png")]
     request = parse({"task": "inpaint", "image": "a.png", "regions": [{"mask": "b.png", "defect": "hole"}]})
     assert list(requests.files(request)) == [("image", "image", "a.png"), ("regions.0.mask", "mask", "b.png")]
     changed = requests.with_files(request, lambda field, kind, value: f"{kind}:{value}")

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from pipelines.core import ids
 
@@ -19,13 +19,10 @@ def _named_by_hash(value: Any) -> Any:
     return value
 
 
-def file_field(kind: FileKind) -> Any:
-    """The marker of a field that names a file: a path on the CLI, an asset id over HTTP and in a run."""
-    return Field(json_schema_extra={"file": kind})
-
-
-ImageFile = Annotated[str, BeforeValidator(_named_by_hash), file_field("image")]
-MaskFile = Annotated[str, BeforeValidator(_named_by_hash), file_field("mask")]
+File = Annotated[str, BeforeValidator(_named_by_hash)]
+"""Names a file: a path on the CLI, an asset id over HTTP and in a run. Its field says IMAGE or MASK beside it."""
+IMAGE: dict[str, Any] = {"file": "image"}
+MASK: dict[str, Any] = {"file": "mask"}
 
 
 class Part(BaseModel):

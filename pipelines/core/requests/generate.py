@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from pipelines.core import bases, kinds
-from pipelines.core.requests.base import BACKGROUND, INTERACTIVE, NORMAL, ImageFile, MaskFile, Part, Request
+from pipelines.core.requests.base import BACKGROUND, IMAGE, INTERACTIVE, MASK, NORMAL, File, Part, Request
 
 SEED_MAX = 2**32 - 1
 INTERACTIVE_IMAGES = 8
@@ -44,7 +44,9 @@ def _check_look(defect: str, look: Look) -> None:
 class Region(Part):
     """One painted area and what goes there."""
 
-    mask: MaskFile = Field(description="8-bit mask, white where the defect goes, as large as the picture")
+    mask: File = Field(
+        json_schema_extra=MASK, description="8-bit mask, white where the defect goes, as large as the picture"
+    )
     defect: Defect = Field(description="Which defect")
     severity: Severity = 0.5
     seed: int | None = Field(None, ge=0, le=SEED_MAX, description="Its own seed; empty = the request's")
@@ -63,8 +65,12 @@ class Inpaint(Request):
     title: ClassVar[str] = "Paint a defect"
     skeleton: ClassVar[dict[str, Any]] = {"image": "image.png", "mask": "mask.png", "defect": "scratch"}
     task: Literal["inpaint"] = "inpaint"
-    image: ImageFile = Field(description="The picture of a good part (PNG, JPEG, TIFF, BMP, WEBP; 8 or 16 bit)")
-    mask: MaskFile | None = Field(None, description="8-bit mask, white where the defect goes, as large as the picture")
+    image: File = Field(
+        json_schema_extra=IMAGE, description="The picture of a good part (PNG, JPEG, TIFF, BMP, WEBP; 8 or 16 bit)"
+    )
+    mask: File | None = Field(
+        None, json_schema_extra=MASK, description="8-bit mask, white where the defect goes, as large as the picture"
+    )
     base: Base = Field("procedural", description="What draws the defect, a key of presets/bases.toml")
     defect: Defect | None = Field(None, description="Which defect; `regions` holds several")
     severity: Severity = 0.5
