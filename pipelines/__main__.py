@@ -1,0 +1,213 @@
+"""The command line: list | show | run | work | status | stop | resume | doctor.
+
+Knows the queue and the worker; no task by name.
+
+Exit codes: 0 done, 1 failed (one sentence on stderr), 2 bad request (field, value, bound), 3 cancelled.
+"""
+
+import argparse
+import json
+import signal
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pipelines.core import intake, presets, requests
+from pipelines.core.assets import Assets
+from pipelines.core.errors import BadInput, Problem
+from pipelines.core.queue import Queue, Row
+
+DONE, FAILED, BAD, CANCELLED = 0, 1, 2, 3
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        code: int = chosen.command(chosen)
+        return code
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return BAD
+    except Problem as error:
+        print(error, file=sys.stderr)
+        return FAILED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m pipelines", description="Flawsmith without the page.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(name: str, function: Any, help: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=help, description=help)
+        command.set_defaults(command=function)
+        command.add_argument(
+            "--runs", type=Path, default=Path("runs"), metavar="DIR", help="the runs folder (default ./runs)"
+        )
+        return command
+
+    add("list", _list, "one task a line")
+    show = add("show", _show, "the JSON schema of a task, or the parameters of a defect")
+    show.add_argument("name", metavar="TASK|DEFECT")
+    run = add("run", _run, "answer a request file, or a task with its fields")
+    run.add_argument("what", metavar="FILE.json|TASK")
+    run.add_argument("--preset", help="a partial request, such as steel/scratches")
+    run.add_argument(
+        "--set", action="append", default=[], metavar="key=value", dest="fields",
+        help="JSON where it parses as JSON, else text; dotted keys reach into tables",
+    )  # fmt: skip
+    work = add("work", _work, "a worker on the queue")
+    work.add_argument("--device", default=None, help="cpu, cuda:0, ... (default: the best there is)")
+    work.add_argument(
+        "--lane", action="append", choices=("cpu", "device"), dest="lanes", help="which work it takes (default: all)"
+    )
+    work.add_argument("--parent", type=int, metavar="PID", help="leave when this process is gone")
+    for name, function, help in (
+        ("status", _status, "how far a run is"),
+        ("stop", _stop, "stop a run"),
+        ("resume", _resume, "take a run up where it stopped, here, to its end"),
+    ):
+        add(name, function, help).add_argument("run", metavar="RUN")
+    doctor = add("doctor", _doctor, "what is here and what is missing")
+    doctor.add_argument("--port", type=int, default=7860)
+    return parser
+
+
+def _list(chosen: argparse.Namespace) -> int:
+    for name, request in requests.TASKS.items():
+        print(f"{name:10} {request.title}")
+    return DONE
+
+
+def _show(chosen: argparse.Namespace) -> int:
+    from pipelines.core import kinds
+
+    kind = kinds.load().get(chosen.name)
+    shown = requests.task(chosen.name).model_json_schema() if kind is None else asdict(kind)
+    print(json.dumps(shown, indent=2, ensure_ascii=False))
+    return DONE
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    asked = _read(chosen.what) if chosen.what.endswith(".json") else [_table(chosen)]
+    assets = Assets(chosen.runs)
+    ready = [intake.from_paths(requests.parse(one), assets) for one in asked]
+    codes = []
+    from pipelines.worker import Worker
+
+    with Worker(chosen.runs, "cpu", ()) as worker:
+        _stop_on_signal(worker)
+        for request in ready:
+            row = worker.queue.get(worker.queue.submit(request, owner=worker.owner))
+            codes.append(_ended(worker.serve(row), chosen.runs))
+    return max(codes, default=DONE)
+
+
+def _read(file: str) -> list[Any]:
+    try:
+        data = json.loads(Path(file).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInput(f"{file} cannot be read: {error.strerror}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{file} is not valid JSON: {error}") from error
+    return data if isinstance(data, list) else [data]
+
+
+def _table(chosen: argparse.Namespace) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    if chosen.preset:
+        preset = presets.get(chosen.preset)
+        if preset.task != chosen.what:
+            raise BadInput(f"preset {chosen.preset} is for {preset.task}, not for {chosen.what}", "preset")
+        data.update(json.loads(json.dumps(preset.fields)))
+    for assignment in chosen.fields:
+        key, equals, text = assignment.partition("=")
+        if not equals or not key:
+            raise BadInput(f"--set {assignment!r} is not key=value")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError:
+            value = text
+        *path, last = key.split(".")
+        place = data
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise BadInput(f"--set {key}: {part} is no table", key)
+        place[last] = value
+    return {**data, "task": chosen.what}
+
+
+def _ended(row: Row, runs: Path) -> int:
+    if row.state == "done":
+        print(runs / row.id)
+        return DONE
+    print(row.sentence or f"run {row.id} was {row.state}", file=sys.stderr)
+    print(runs / row.id)
+    if row.state == "cancelled":
+        return CANCELLED
+    return BAD if row.code == "bad_input" else FAILED
+
+
+def _stop_on_signal(worker: Any) -> None:
+    """Ctrl-C stops the run at hand, as `stop` would; what was finished stays."""
+
+    def stop(*_: object) -> None:
+        for row in worker.queue.open():
+            if row.owner == worker.owner:
+                worker.queue.stop(row.id)
+
+    signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _work(chosen: argparse.Namespace) -> int:
+    from pipelines.worker import serve_until_told
+
+    serve_until_told(chosen.runs, chosen.device or "cpu", tuple(chosen.lanes or ("cpu", "device")), chosen.parent)
+    return DONE
+
+
+def _status(chosen: argparse.Namespace) -> int:
+    row = _queue(chosen.runs).get(chosen.run)
+    print(json.dumps(row.public(), indent=2, ensure_ascii=False))
+    return DONE
+
+
+def _stop(chosen: argparse.Namespace) -> int:
+    row = _queue(chosen.runs).stop(chosen.run)
+    print(row.state if row.over else "stopping", file=sys.stderr)
+    print(chosen.runs / row.id)
+    return DONE
+
+
+def _resume(chosen: argparse.Namespace) -> int:
+    from pipelines.worker import Worker, follow
+
+    with Worker(chosen.runs, "cpu", ()) as worker:
+        _stop_on_signal(worker)
+        row = worker.queue.resume(chosen.run, worker.owner)
+        if row.owner == worker.owner:
+            row = worker.serve(row)
+        else:
+            row = follow(worker.queue, row.id, lambda row: None)
+    return _ended(row, chosen.runs)
+
+
+def _queue(runs: Path) -> Queue:
+    if not (runs / "queue.db").exists():
+        raise BadInput(f"{runs} is no runs folder: name it with --runs")
+    return Queue(runs)
+
+
+def _doctor(chosen: argparse.Namespace) -> int:
+    from pipelines.core import doctor
+
+    findings = doctor.examine(chosen.runs, chosen.port)
+    print(doctor.render(findings))
+    return FAILED if any(finding.level == "problem" for finding in findings) else DONE
+
+
+if __name__ == "__main__":
+    sys.exit(main())

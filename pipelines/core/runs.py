@@ -1,0 +1,170 @@
+"""A run: the folder that answers a request, and the hand a task works with. Knows the queue; not what a task does."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pipelines.core import files, images
+from pipelines.core.assets import Assets
+from pipelines.core.errors import BadInput, Cancelled, Missing
+from pipelines.core.queue import Owner, Queue
+from pipelines.core.requests import Request
+
+Verdict = Literal["kept", "discarded"]
+FAN_OUT = 1000
+TICK_S = 0.1
+PREVIEW_S = 0.25
+
+
+@dataclass(frozen=True)
+class Painted:
+    """One finished picture: what was made, both masks, and what is known about it."""
+
+    picture: np.ndarray
+    """HxW or HxWx3, uint8 or uint16."""
+    asked: np.ndarray
+    """bool HxW: what was painted."""
+    changed: np.ndarray
+    """bool HxW: what differs from the source."""
+    label: Literal["changed", "asked"]
+    regions: Sequence[tuple[np.ndarray, Mapping[str, Any]]]
+    """Each area's label mask and its facts (defect, severity, ...)."""
+    request: Mapping[str, Any]
+    """What goes into the picture's metadata."""
+    row: Mapping[str, Any]
+    """What goes into the manifest beside the file names."""
+
+
+class Run:
+    """A claimed run: `items` walks what is left, `save` commits a picture, `tick` reports and raises Cancelled."""
+
+    def __init__(
+        self, queue: Queue, id: str, request: Request, owner: Owner, between: Callable[[], None] | None = None
+    ) -> None:
+        self.id = id
+        self.request = request
+        self.folder = queue.runs / id
+        self.assets = Assets(queue.runs)
+        self._queue = queue
+        self._owner = owner
+        self._between = between
+        self._told = 0.0
+        self._shown = 0.0
+        self._finished = queue.finished(id)
+        if self.folder.exists():
+            files.sweep(self.folder)  # what a killed worker left half-written
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not (self.folder / "request.json").exists():
+            files.write_json(self.folder / "request.json", request.model_dump(mode="json"))
+
+    def items(self, count: int) -> Iterator[int]:
+        """The indices still to do. Between two items Stop is heard and more urgent runs go first."""
+        for index in range(count):
+            if index in self._finished:
+                continue
+            if self._between is not None:
+                self._between()
+            self.tick(len(self._finished), count, force=True)
+            self._queue.start_item(self.id, self._owner, index)
+            yield index
+
+    def tick(
+        self, done: int, total: int, note: str = "", preview: np.ndarray | None = None, *, force: bool = False
+    ) -> None:
+        """Report progress, at most ten times a second. Raises Cancelled after Stop, LostLease after a takeover."""
+        now = time.monotonic()
+        if preview is not None and now - self._shown >= PREVIEW_S:
+            files.write_bytes(self.folder / "preview.jpg", images.thumbnail(preview, side=512))
+            self._shown = now
+        if not force and now - self._told < TICK_S:
+            return
+        self._told = now
+        if self._queue.progress(self.id, self._owner, done, total, note):
+            raise Cancelled(self.id)
+
+    def log(self, **fields: Any) -> None:
+        """One line in log.jsonl."""
+        line = json.dumps({"time": round(time.time(), 3), **fields}, ensure_ascii=False, default=str)
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
+            log.write(line + "\n")
+
+    def save(self, index: int, painted: Painted) -> dict[str, Any]:
+        """Write picture, masks and thumbnail, then commit the item. After a kill in between it is made again, equal."""
+        stem = name(index, self.request.count())
+        row: dict[str, Any] = {"file": f"images/{stem}.png", "mask": f"masks/{stem}.png", **painted.row}
+        other = "asked" if painted.label == "changed" else "changed"
+        masks = {"asked": painted.asked, "changed": painted.changed}
+        self._png(row["file"], painted.picture, painted.request)
+        self._png(row["mask"], masks[painted.label])
+        row[other] = f"masks/{stem}.{other}.png"
+        self._png(row[other], masks[other])
+        row["regions"] = []
+        for number, (mask, facts) in enumerate(painted.regions, start=1):
+            file = row["mask"] if len(painted.regions) == 1 else f"masks/{stem}.r{number}.png"
+            if file != row["mask"]:
+                self._png(file, mask)
+            row["regions"].append({"mask": file, **facts})
+        row["thumb"] = f"thumbs/{stem}.jpg"
+        thumb = self.folder / row["thumb"]
+        thumb.parent.mkdir(parents=True, exist_ok=True)
+        files.write_bytes(thumb, images.thumbnail(painted.picture))
+        self._queue.finish_item(self.id, self._owner, index, row)
+        self._finished.add(index)
+        return row
+
+    def _png(self, file: str, pixels: np.ndarray, request: Mapping[str, Any] | None = None) -> None:
+        path = self.folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        images.write_png(path, pixels, request=dict(request) if request is not None else None)
+
+    def commit(self, index: int, row: Mapping[str, Any]) -> None:
+        """Commit an item that is no picture."""
+        self._queue.finish_item(self.id, self._owner, index, dict(row))
+        self._finished.add(index)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The manifest so far."""
+        return self._queue.rows(self.id)
+
+    def write_manifest(self) -> None:
+        """manifest.jsonl from the committed items."""
+        lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in self.rows() if "file" in row)
+        files.write_bytes(self.folder / "manifest.jsonl", "".join(lines).encode())
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write result.json, the last file of a run."""
+        (self.folder / "preview.jpg").unlink(missing_ok=True)
+        files.write_json(self.folder / "result.json", {"task": self.request.task, **result})
+
+
+def name(index: int, count: int) -> str:
+    """`00000`, or `000/00000` in a run of more than a thousand pictures."""
+    return f"{index:05d}" if count <= FAN_OUT else f"{index // FAN_OUT:03d}/{index:05d}"
+
+
+def verdicts(folder: Path) -> dict[str, Verdict]:
+    """What a person decided about a run's pictures, by the picture's stem."""
+    path = folder / "review.json"
+    if not path.exists():
+        return {}
+    found: dict[str, Verdict] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def judge(folder: Path, stem: str, verdict: Verdict | None) -> dict[str, Verdict]:
+    """Keep or discard a picture, or (None) take the decision back. Raises Missing, BadInput."""
+    if verdict not in ("kept", "discarded", None):
+        raise BadInput(f"verdict {verdict!r}: choose kept or discarded, or nothing to take it back", "verdict")
+    if not files.inside(folder / "images", f"{stem}.png").is_file():
+        raise Missing(f"run {folder.name} has no picture {stem}")
+    found = verdicts(folder)
+    found.pop(stem, None)
+    if verdict is not None:
+        found[stem] = verdict
+    files.write_json(folder / "review.json", found)
+    return found

@@ -1,0 +1,123 @@
+"""Paints defects into masked areas of a good part. Knows nothing of Gradio or of the queue."""
+
+from dataclasses import dataclass
+from functools import reduce
+
+import cv2
+import numpy as np
+
+from pipelines.core import images, intake, kinds
+from pipelines.core.assets import Assets
+from pipelines.core.errors import BadInput
+from pipelines.core.models import Models
+from pipelines.core.requests import Inpaint, Region
+from pipelines.core.runs import Painted, Run
+from pipelines.parts import crop, defects, quality
+
+
+@dataclass(frozen=True)
+class Area:
+    """A region with its mask read."""
+
+    region: Region
+    mask: np.ndarray
+
+
+def run(request: Inpaint, run: Run, models: Models) -> None:
+    """Make `request.num_images` pictures; picture k uses seed + k."""
+    assets = run.assets
+    source = assets.get(request.image)
+    picture = images.read(source.path, name=source.name)
+    areas = [Area(region, _mask(region, picture, assets)) for region in request.areas()]
+    asked = reduce(np.logical_or, [area.mask for area in areas])
+    may_change = reduce(np.logical_or, [crop.feathered(area.mask, request.feather_px) for area in areas])
+    box = crop.around(may_change, 0)
+    for index in run.items(request.num_images):
+        one = request.for_image(index)
+        painted = picture.pixels.copy()
+        labels, notes = [], []
+        for number, area in enumerate(areas):
+            run.tick(index, request.num_images, f"picture {index + 1} of {request.num_images}")
+            region = one.areas()[number]
+            changed, facts = _draw(painted, area.mask, region, one, number)
+            labels.append((changed if one.label == "changed" else area.mask, _facts(region)))
+            notes.append(facts)
+        changed = np.zeros(asked.shape, bool)
+        changed[box.window] = _differs(picture.pixels[box.window], painted[box.window])
+        scores = quality.measure(picture.pixels, painted, asked=asked, feathered=may_change, changed=changed).row()
+        done = Painted(
+            picture=painted,
+            asked=asked,
+            changed=changed,
+            label=one.label,
+            regions=labels,
+            request=intake.named(one, assets),
+            row={
+                "defect": "+".join(dict.fromkeys(area.region.defect for area in areas)),
+                "seed": one.seed,
+                "base": one.base,
+                "source": {"asset": source.id, "name": source.name, "sha256": source.sha256},
+                "caption": _caption(areas),
+                "scores": scores,
+            },
+        )
+        run.save(index, done)
+        run.log(image=index, seed=one.seed, scores=scores, drawn=notes)
+        run.tick(index + 1, request.num_images, preview=painted)
+    run.write_manifest()
+    rows = run.rows()
+    run.finish({"images": len(rows), "outside_max": max((row["scores"]["outside_max"] for row in rows), default=0)})
+
+
+def _mask(region: Region, picture: images.Picture, assets: Assets) -> np.ndarray:
+    asset = assets.get(region.mask)
+    return images.read_mask(asset.path, size=(picture.height, picture.width), name=asset.name)
+
+
+def _draw(
+    pixels: np.ndarray, mask: np.ndarray, region: Region, request: Inpaint, number: int
+) -> tuple[np.ndarray, dict[str, object]]:
+    """Draw one defect into `pixels`, in place. Returns bool HxW, what changed, and what was found out on the way."""
+    box = crop.around(mask, request.padding_px + request.feather_px)
+    before = pixels[box.window].copy()
+    weight = crop.feather(mask[box.window], request.feather_px)
+    values = images.to_float(before)
+    drawing = defects.draw(
+        values,
+        weight > 0,
+        region.defect,
+        severity=region.severity,
+        seed=region.seed or 0,
+        light=region.light,
+        look=region.look,
+        grey=before.ndim == 2,
+        bits=before.dtype.itemsize * 8,
+    )
+    mixed = values + (drawing.image - values) * (weight * request.strength)[..., None]
+    after = images.from_float(mixed, like=before)
+    after[weight == 0] = before[weight == 0]
+    changed = np.zeros(mask.shape, bool)
+    changed[box.window] = _differs(before, after)
+    if not changed.any():
+        raise BadInput(
+            f"nothing can be seen of {region.defect} in region {number + 1} at severity {region.severity:g} and"
+            f" strength {request.strength:g}: raise one of them or paint a larger area",
+            "severity",
+        )
+    pixels[box.window] = after
+    return changed, dict(drawing.facts)
+
+
+def _differs(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+    """bool HxW: where any channel differs."""
+    difference = cv2.absdiff(before, after)
+    return difference > 0 if difference.ndim == 2 else difference.max(axis=2) > 0
+
+
+def _facts(region: Region) -> dict[str, object]:
+    return {"defect": region.defect, "severity": region.severity, "seed": region.seed}
+
+
+def _caption(areas: list[Area]) -> str:
+    names = dict.fromkeys(kinds.load()[area.region.defect].label.lower() for area in areas)
+    return "a photo of a part with " + " and ".join(names)

@@ -1,0 +1,239 @@
+"""Painters of faults of printed boards: they repaint conductor as board or board as conductor, in the picture's two tones.
+
+A painter takes a place and the values of its kind's parameters and returns a layer; it never touches pixels of the picture.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from pipelines.core import shapes
+from pipelines.core.noise import blur, smoothstep
+from pipelines.parts import lighting
+from pipelines.parts.layers import WHITE, Layer
+from pipelines.parts.lines import Canvas, Values
+from pipelines.parts.place import Place
+
+TWO_TONES = 0.62  # share of the variance that two tones must explain to call a picture a board
+
+
+@dataclass(frozen=True)
+class Tones:
+    """Where the conductor runs, and both colours as float32 HxWx3 fields that keep the picture's own light."""
+
+    copper: np.ndarray  # bool HxW
+    metal: np.ndarray
+    board: np.ndarray
+    found: bool  # False where the picture has no two tones: then all is board-to-be-changed and the tones are made up
+
+
+def tones(place: Place, asked: str, wanted: str) -> Tones:
+    """Split the place into conductor and board. `wanted` says which of them the mask's core should be: copper, board or edge."""
+    grey = lighting.luminance(place.picture)
+    level, _ = cv2.threshold(np.clip(grey * 255, 0, 255).astype(np.uint8), 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    bright = grey > (level + 0.5) / 255
+    share = float(bright.mean())
+    gap = float(grey[bright].mean() - grey[~bright].mean()) if 0 < share < 1 else 0.0
+    explained = share * (1 - share) * gap**2 / max(float(grey.var()), 1e-9)
+    if explained < TWO_TONES or gap < 0.08 or not 0.02 < share < 0.98:
+        copper = np.full(place.shape, wanted != "board")
+        base = place.base
+        metal = np.clip(base * 1.35 + 0.05, 0, max(place.optics.bright, WHITE))
+        return Tones(copper, metal.astype(np.float32), base * np.float32(0.5), False)
+    if asked == "auto":
+        dark_is_copper = _dark_is_copper(place, bright, wanted)
+    else:
+        dark_is_copper = asked == "dark"
+    copper = ~bright if dark_is_copper else bright
+    return Tones(copper, _fill(place, copper), _fill(place, ~copper), True)
+
+
+def _dark_is_copper(place: Place, bright: np.ndarray, wanted: str) -> bool:
+    warm = place.picture[..., 0] - place.picture[..., 2]
+    difference = float(warm[bright].mean() - warm[~bright].mean())
+    if abs(difference) > 0.08:  # copper and solder are warmer or paler than the lacquer
+        dark = difference < 0
+    else:  # traces are narrower than what lies between them
+        wide = [
+            float(np.quantile(cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 3)[part], 0.9))
+            for part in (bright, ~bright)
+        ]
+        dark = wide[1] <= wide[0]
+    copper = float((~bright if dark else bright)[place.mask].mean())
+    painted_other = (wanted == "copper" and copper < 0.03) or (wanted == "board" and copper > 0.97)
+    return dark != painted_other  # nobody paints an open where there is no conductor: then the guess was wrong
+
+
+def _fill(place: Place, part: np.ndarray) -> np.ndarray:
+    """The colour of one part carried over the whole place, weighted by nearness, without its soft edges."""
+    sure = cv2.erode(part.astype(np.uint8), np.ones((3, 3), np.uint8))
+    weight = (sure if sure.any() else part.astype(np.uint8)).astype(np.float32)
+    near = max(0.25 * place.size, 4.0)
+    total = blur(weight, near)
+    colour = blur(place.picture * weight[..., None], near)
+    plain = (place.picture * weight[..., None]).sum((0, 1)) / weight.sum()
+    return ((colour + 1e-3 * plain) / (total + 1e-3)[..., None]).astype(np.float32)
+
+
+def _repaint(place: Place, seen: Tones, where: np.ndarray, with_metal: bool) -> Layer:
+    """Paint `where` (0..1) in one part's colour, and only over the other part, soft edges included."""
+    if not seen.found:  # no board: a splash of metal that stands up, or a place where a coat is gone
+        lasting = where * smoothstep(0, 0.2, place.inner)
+        return Layer(
+            height=(0.03 if with_metal else -0.02) * place.size * blur(lasting, 0.03 * place.size),
+            cover=0.85 * lasting,
+            paint=seen.metal if with_metal else seen.board,
+            through=0.35,
+            gloss=0.35 if with_metal else 0.0,
+            reach_px=max(0.03 * place.size, 2),
+        )
+    other = ~seen.copper if with_metal else seen.copper
+    reach = 1 + round(1.5 * place.optics.sharpness_px)
+    other = cv2.dilate(other.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    return Layer(
+        cover=(where * other).astype(np.float32),
+        paint=seen.metal if with_metal else seen.board,
+        ends_at_mask=True,
+    )
+
+
+def _frayed(place: Place, where: np.ndarray, amount: float, size_px: float, stream: str) -> np.ndarray:
+    """Fray an outline by noise, without moving it on the whole; `size_px` is the shape's own width."""
+    soft = blur(where, 0.16 * size_px)
+    noise = place.noise(stream, 45 * size_px / place.size, octaves=4, gain=0.7)
+    return smoothstep(0.42, 0.58, soft + 0.22 * amount * noise * np.exp(-(((soft - 0.5) / 0.3) ** 2)))
+
+
+def _run_of_traces(place: Place, copper: np.ndarray) -> float:
+    """The direction conductors run along under the mask, radians."""
+    across, down = lighting.slopes(blur(copper.astype(np.float32), 1.2))
+    weight = place.mask.astype(np.float32)
+    xx, yy, xy = (float((a * b * weight).sum()) for a, b in ((across, across), (down, down), (across, down)))
+    if xx + yy < 1e-6:
+        return place.angle + math.pi / 2
+    return 0.5 * math.atan2(2 * xy, xx - yy) + math.pi / 2
+
+
+def _edge_point(place: Place, seen: Tones) -> tuple[np.ndarray, np.ndarray]:
+    """(a point on a conductor's edge near the middle of the mask, the unit vector from there out over the board)."""
+    random = place.random("edge")
+    edge = cv2.dilate(seen.copper.astype(np.uint8), np.ones((3, 3), np.uint8)) - seen.copper.astype(np.uint8)
+    ys, xs = np.nonzero((edge > 0) & place.mask & (place.inner > 0.15))
+    if len(xs) == 0:
+        turn = random.uniform(0, 2 * np.pi)
+        return np.array(place.centre), np.array([math.cos(turn), math.sin(turn)])
+    aim = np.array(place.centre) + random.normal(0, 0.25, 2) * place.reach
+    at = int(np.argmin(np.hypot(xs + 0.5 - aim[0], ys + 0.5 - aim[1])))
+    across, down = lighting.slopes(blur(seen.copper.astype(np.float32), max(0.05 * place.size, 1.5)))
+    outward = -np.array([across[ys[at], xs[at]], down[ys[at], xs[at]]], np.float64)
+    return np.array([xs[at] + 0.5, ys[at] + 0.5]), outward / max(float(np.hypot(*outward)), 1e-9)
+
+
+def _middle_of(place: Place, part: np.ndarray) -> tuple[np.ndarray, float]:
+    """(the point of the masked part farthest from its edges, how far that is in pixels)."""
+    inside = cv2.distanceTransform((part & place.mask).astype(np.uint8), cv2.DIST_L2, 5)
+    if float(inside.max()) < 1:
+        inside = place.depth
+    row, column = np.unravel_index(int(np.argmax(inside)), inside.shape)
+    return np.array([column + 0.5, row + 0.5]), float(inside.max())
+
+
+def _splash(place: Place, centre: np.ndarray, radius: float, ragged: float, stream: str) -> np.ndarray:
+    """One to three merged drops, 0..1."""
+    random = place.random(stream)
+    sheet = Canvas(place)
+    lean = random.uniform(0, np.pi)
+    sheet.fill(
+        [shapes.outline(random, (centre[0], centre[1]), (radius, radius * random.uniform(0.55, 1)), lean, 0.25 * ragged)]
+    )
+    for _ in range(int(random.integers(0, 3))):
+        turn = random.uniform(0, 2 * np.pi)
+        beside = centre + 0.55 * radius * np.array([math.cos(turn), math.sin(turn)])
+        small = radius * random.uniform(0.35, 0.6)
+        sheet.fill([shapes.outline(random, (beside[0], beside[1]), (small, small * random.uniform(0.7, 1)), turn, 0.25)])
+    return _frayed(place, sheet.done(), ragged, radius, stream)
+
+
+def open_circuit(place: Place, values: Values) -> Layer:
+    """A gap right across the conductor, its ends torn, at times crumbs left in it."""
+    random = place.random("open")
+    seen = tones(place, values["copper"], "copper")
+    turn = _run_of_traces(place, seen.copper) if seen.found else place.direction(random)
+    x, y = place.grid
+    dx, dy = x - np.float32(place.centre[0]), y - np.float32(place.centre[1])
+    u, v = dx * math.cos(turn) + dy * math.sin(turn), dy * math.cos(turn) - dx * math.sin(turn)
+    half = max(values["gap"] * float(np.quantile(np.abs(u[place.mask]), 0.95)), 0.8)
+    slant = math.tan(random.normal(0, 0.16))
+    cell = 60 * half / place.size
+    torn = 0.4 * values["raggedness"] * half * place.noise("open-ends", cell, octaves=4, gain=0.65)
+    distance = half - np.abs(u + slant * v) + torn
+    gap = smoothstep(-0.6, 0.6, distance)
+    crumbs = smoothstep(1.6, 1.9, place.noise("open-crumbs", 0.5 * cell, octaves=2) + values["residue"])
+    return _repaint(place, seen, gap * (1 - crumbs), False)
+
+
+def short_circuit(place: Place, values: Values) -> Layer:
+    """A bridge of conductor from one trace to the next."""
+    random = place.random("short")
+    seen = tones(place, values["copper"], "board")
+    along = place.angle if place.aspect > 1.25 else _run_of_traces(place, seen.copper) + math.pi / 2
+    path = place.path(random, along)
+    width = max(values["width"] / 100 * place.size, 1.6)
+    width = min(width, 1.7 * place.reach)
+    swell = np.exp(0.25 * shapes.wander(random, 96, 0.6))
+    path = path + shapes.sideways(path) * (shapes.wander(random, 96, 0.2) * 0.25 * width)[:, None]
+    sheet = Canvas(place)
+    sheet.ribbon(path, swell * width)
+    return _repaint(place, seen, _frayed(place, sheet.done(), values["raggedness"], width, "short"), True)
+
+
+def spur(place: Place, values: Values) -> Layer:
+    """A spike that grows from a conductor's edge out over the board."""
+    random = place.random("spur")
+    seen = tones(place, values["copper"], "edge")
+    foot, outward = _edge_point(place, seen)
+    width = max(values["width"] / 100 * place.size, 1.6)
+    turn = random.normal(0, 0.35)
+    outward = np.array(
+        [
+            outward[0] * math.cos(turn) - outward[1] * math.sin(turn),
+            outward[0] * math.sin(turn) + outward[1] * math.cos(turn),
+        ]
+    )
+    room = max(place.run(foot, outward), 1.5)
+    t = np.linspace(0, 1, 40)
+    reach = values["length"] * room
+    path = foot + outward * (t * (reach + 0.5 * width) - 0.5 * width)[:, None]
+    path = path + shapes.sideways(path) * (np.sin(t * 2.5) * random.normal(0, 0.12) * reach)[:, None]
+    taper = np.interp(t, [0, 0.3, 0.8, 1], [1, random.uniform(0.6, 1), random.uniform(0.35, 0.9), 0.25])
+    sheet = Canvas(place)
+    sheet.ribbon(path, taper * width)
+    return _repaint(place, seen, _frayed(place, sheet.done(), values["raggedness"], width, "spur"), True)
+
+
+def mousebite(place: Place, values: Values) -> Layer:
+    """A gnawed notch in a conductor's edge."""
+    random = place.random("mousebite")
+    seen = tones(place, values["copper"], "edge")
+    edge, outward = _edge_point(place, seen)
+    radius = max(values["size"] * 0.62 * place.reach, 1.2)
+    centre = edge - outward * radius * random.uniform(0.0, 0.5)
+    return _repaint(place, seen, _splash(place, centre, radius, values["raggedness"], "mousebite"), False)
+
+
+def pin_hole(place: Place, values: Values) -> Layer:
+    """A small hole with conductor all around."""
+    seen = tones(place, values["copper"], "copper")
+    centre, room = _middle_of(place, seen.copper)
+    radius = max(values["size"] * 0.62 * room, 1.0)
+    return _repaint(place, seen, _splash(place, centre, radius, values["raggedness"], "pin_hole"), False)
+
+
+def spurious_copper(place: Place, values: Values) -> Layer:
+    """A speck of conductor alone on the board."""
+    seen = tones(place, values["copper"], "board")
+    centre, room = _middle_of(place, ~seen.copper)
+    radius = max(values["size"] * 0.62 * room, 1.0)
+    return _repaint(place, seen, _splash(place, centre, radius, values["raggedness"], "spurious_copper"), True)

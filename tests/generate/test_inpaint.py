@@ -1,0 +1,157 @@
+"""Painting end to end: exact outside, labelled inside, the same bytes for the same request."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.core import images, intake, kinds, requests
+from pipelines.core.assets import Assets
+from pipelines.core.queue import Row
+from pipelines.parts import crop
+from pipelines.worker import Worker
+from tests import pictures
+
+
+def paint(folder: Path, runs: Path, **fields: Any) -> tuple[Row, Path]:
+    request = intake.from_paths(requests.parse(pictures.request(folder, **fields)), Assets(runs))
+    with Worker(runs, "cpu", ()) as worker:
+        row = worker.serve(worker.queue.get(worker.queue.submit(request, owner=worker.owner)))
+    return row, runs / row.id
+
+
+def rows(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "manifest.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("feather_px", [0, 2, 9])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("grey", [False, True])
+def test_beyond_the_feather_nothing_changes_and_the_label_is_what_changed(
+    tmp_path: Path, runs: Path, bits: int, grey: bool, feather_px: int
+) -> None:
+    before, asked = pictures.good(bits=bits, grey=grey), pictures.disc()
+    row, run = paint(tmp_path, runs, picture=before, mask=asked, feather_px=feather_px, defect="dent")
+    assert row.state == "done", row.sentence
+    after = images.read(run / "images" / "00000.png").pixels
+    assert (after.dtype, after.shape) == (before.dtype, before.shape)
+    outside = crop.feather(asked, feather_px) == 0
+    assert (after[outside] == before[outside]).all()
+    differs = after != before if grey else (after != before).any(axis=2)
+    label = images.read_mask(run / "masks" / "00000.png")
+    assert (label == differs).all()
+    assert label.any()
+    assert (images.read_mask(run / "masks" / "00000.asked.png") == asked).all()
+
+
+@pytest.mark.parametrize("defect", sorted(kinds.load()))
+def test_every_defect_is_painted_and_seen(tmp_path: Path, runs: Path, defect: str) -> None:
+    row, run = paint(tmp_path, runs, picture=pictures.good(96, 128), defect=defect, severity=0.6)
+    assert row.state == "done", row.sentence
+    (found,) = rows(run)
+    assert found["scores"]["outside_max"] == 0
+    assert found["scores"]["visibility"] > 1
+    assert found["defect"] == defect
+
+
+@pytest.mark.parametrize("defect", ["scratch", "crack", "cut", "burr", "stain", "hole"])
+def test_a_stroke_of_one_pixel_works(tmp_path: Path, runs: Path, defect: str) -> None:
+    row, run = paint(tmp_path, runs, mask=pictures.line(), defect=defect)
+    assert row.state == "done", row.sentence
+    assert images.read_mask(run / "masks" / "00000.png").any()
+
+
+def test_the_same_request_gives_the_same_bytes_and_another_seed_others(tmp_path: Path, runs: Path) -> None:
+    _, first = paint(tmp_path, runs, num_images=3, seed=5, defect="crack")
+    _, again = paint(tmp_path, runs, num_images=3, seed=5, defect="crack")
+    files = [f"images/0000{k}.png" for k in range(3)]
+    assert [(first / file).read_bytes() for file in files] == [(again / file).read_bytes() for file in files]
+    assert len({(first / file).read_bytes() for file in files}) == 3
+
+
+def test_a_picture_is_made_again_from_its_own_metadata(tmp_path: Path, runs: Path) -> None:
+    _, run = paint(tmp_path, runs, num_images=3, seed=5, defect="stain")
+    picture = run / "images" / "00002.png"
+    asked = images.read_request(picture)
+    assert asked is not None
+    with Worker(runs, "cpu", ()) as worker:
+        id = worker.queue.submit(requests.parse(asked), owner=worker.owner)
+        worker.serve(worker.queue.get(id))
+    assert (runs / id / "images" / "00000.png").read_bytes() == picture.read_bytes()
+
+
+def test_metadata_holds_no_path_id_or_time(tmp_path: Path, runs: Path) -> None:
+    row, run = paint(tmp_path, runs)
+    text = json.dumps(images.read_request(run / "images" / "00000.png"))
+    for secret in (str(tmp_path), row.id, "asset-"):
+        assert secret not in text
+
+
+def test_several_regions_are_each_their_own_defect(tmp_path: Path, runs: Path) -> None:
+    left, right = pictures.disc(at=(25, 36), radius=14), pictures.disc(at=(70, 36), radius=14)
+    images.write_png(tmp_path / "left.png", left)
+    images.write_png(tmp_path / "right.png", right)
+    regions = [
+        {"mask": str(tmp_path / "left.png"), "defect": "hole", "severity": 0.8},
+        {"mask": str(tmp_path / "right.png"), "defect": "stain", "seed": 40},
+    ]
+    table = {key: value for key, value in pictures.request(tmp_path).items() if key in ("task", "image")}
+    request = intake.from_paths(requests.parse({**table, "regions": regions}), Assets(runs))
+    with Worker(runs, "cpu", ()) as worker:
+        row = worker.serve(worker.queue.get(worker.queue.submit(request, owner=worker.owner)))
+    assert row.state == "done", row.sentence
+    run = runs / row.id
+    (found,) = rows(run)
+    assert [region["defect"] for region in found["regions"]] == ["hole", "stain"]
+    masks = [images.read_mask(run / region["mask"]) for region in found["regions"]]
+    near_left, near_right = crop.feather(left, 2) > 0, crop.feather(right, 2) > 0
+    assert not (masks[0] & ~near_left).any()
+    assert not (masks[1] & ~near_right).any()
+    assert ((masks[0] | masks[1]) == images.read_mask(run / found["mask"])).all()
+    assert found["defect"] == "hole+stain"
+
+
+def test_the_asked_label_is_the_painted_mask(tmp_path: Path, runs: Path) -> None:
+    _, run = paint(tmp_path, runs, label="asked")
+    assert (images.read_mask(run / "masks" / "00000.png") == pictures.disc()).all()
+    assert (run / "masks" / "00000.changed.png").exists()
+
+
+def test_half_the_strength_is_half_the_change(tmp_path: Path, runs: Path) -> None:
+    before = pictures.good().astype(int)
+    change = []
+    for strength in (1.0, 0.5):
+        _, run = paint(tmp_path, runs, strength=strength, feather_px=0)
+        change.append(np.abs(images.read(run / "images" / "00000.png").pixels.astype(int) - before).sum())
+    assert change[1] == pytest.approx(change[0] / 2, rel=0.1)
+
+
+def test_only_the_surroundings_of_the_mask_matter(tmp_path: Path, runs: Path) -> None:
+    small = pictures.good(200, 300)
+    large = cv2.copyMakeBorder(small, 0, 400, 0, 400, cv2.BORDER_REFLECT)
+    mask = pictures.disc(200, 300, radius=20)
+    wide = cv2.copyMakeBorder(mask.astype(np.uint8), 0, 400, 0, 400, cv2.BORDER_CONSTANT, value=0) > 0
+    _, one = paint(tmp_path, runs, picture=small, mask=mask, padding_px=40)
+    _, two = paint(tmp_path, runs, picture=large, mask=wide, padding_px=40)
+    first, second = (images.read(run / "images" / "00000.png").pixels for run in (one, two))
+    assert (first == second[:200, :300]).all()
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"mask": np.zeros((72, 96), bool)}, "mask mask.png is empty: its brightest value is 0 of 255"),
+    ({"mask": np.ones((60, 96), bool)}, "mask.png is 96 x 60 px and its picture 96 x 72"),
+    ({"strength": 0.0}, "nothing can be seen of hole in region 1"),
+]
+
+
+@pytest.mark.parametrize(("fields", "sentence"), REFUSED, ids=["empty", "size", "strength"])
+def test_a_refused_input_fails_the_run_with_a_sentence_and_writes_no_picture(
+    tmp_path: Path, runs: Path, fields: dict[str, Any], sentence: str
+) -> None:
+    row, run = paint(tmp_path, runs, **fields)
+    assert (row.state, row.code) == ("failed", "bad_input")
+    assert sentence in (row.sentence or "")
+    assert not list(run.rglob("*.png"))

@@ -1,0 +1,208 @@
+"""Workers against SIGKILL, Stop, urgent requests and a full disk: nothing lost, nothing doubled, every byte equal."""
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pipelines import engine
+from pipelines.core import intake, requests
+from pipelines.core.assets import Assets
+from pipelines.core.errors import DiskFull
+from pipelines.core.queue import Owner, Queue
+from pipelines.core.requests import Inpaint, Request
+from pipelines.core.runs import Run
+from pipelines.worker import Worker
+from tests import pictures
+
+WORK = [sys.executable, "-m", "pipelines", "work", "--lane", "cpu", "--runs"]
+MADE = ("images", "masks", "thumbs", "manifest.jsonl", "request.json")
+
+
+def take(folder: Path, runs: Path, **fields: object) -> Request:
+    return intake.from_paths(requests.parse(pictures.request(folder, **fields)), Assets(runs))
+
+
+def made(run: Path) -> dict[str, str]:
+    """sha256 of everything a run made, by name."""
+    found = [
+        path for name in MADE for path in ([run / name] if (run / name).is_file() else sorted((run / name).rglob("*")))
+    ]
+    return {
+        str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest() for path in found if path.is_file()
+    }
+
+
+def until(true: Callable[[], object], seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def whole(runs: Path, request: Request) -> Path:
+    """The run of a request that nobody interrupts."""
+    with Worker(runs, "cpu", ()) as worker:
+        row = worker.serve(worker.queue.get(worker.queue.submit(request, owner=worker.owner)))
+    assert row.state == "done", row.sentence
+    return runs / row.id
+
+
+@pytest.mark.timeout(240)
+def test_fifty_kills_leave_every_picture_once_and_equal(tmp_path: Path) -> None:
+    runs, count = tmp_path / "runs", 40
+    request = take(tmp_path, runs, num_images=count, seed=3)
+    queue = Queue(runs)
+    run = queue.submit(request)
+    chance = random.Random(5)
+    before, without_progress = 0, 0
+    for _ in range(50):
+        worker = subprocess.Popen([*WORK, str(runs)])
+        until(lambda pid=worker.pid: (owner := queue.get(run).owner) is not None and owner.pid == pid)
+        if without_progress == 2:  # a third death on one item would rightly set the run aside
+            until(lambda done=before: len(queue.finished(run)) > done)
+        else:
+            time.sleep(chance.uniform(0, 0.05))
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.wait()
+        done = len(queue.finished(run))
+        without_progress = 0 if done > before else without_progress + 1
+        before = done
+        assert queue.get(run).state == "running", "all was done before the kills were"
+    last = subprocess.Popen([*WORK, str(runs)])
+    until(lambda: queue.get(run).over, 60)
+    last.terminate()
+    assert last.wait(timeout=20) == 0
+    assert queue.get(run).state == "done"
+    found = made(runs / run)
+    assert len([name for name in found if name.startswith("images/")]) == count
+    assert found == made(whole(runs, request))
+    assert not list(runs.rglob("*.tmp*"))
+
+
+def test_a_procedural_run_never_loads_torch(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    queue = Queue(runs)
+    run = queue.submit(take(tmp_path, runs))
+    code = (
+        "import sys; from pathlib import Path; from pipelines.worker import Worker\n"
+        f"with Worker(Path({str(runs)!r}), 'cpu', ('cpu',)) as worker:\n"
+        "    row = worker.serve(worker.queue.claim(worker.owner, worker.lanes))\n"
+        "heavy = [name for name in ('torch', 'diffusers', 'transformers', 'gradio') if name in sys.modules]\n"
+        "assert row.state == 'done', row.sentence\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert queue.get(run).state == "done"
+
+
+def test_stop_is_confirmed_and_what_was_finished_stays(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    request = take(tmp_path, runs, num_images=500)
+    with Worker(runs, "cpu", ("cpu",)) as worker:
+        run = worker.queue.submit(request)
+        thread = threading.Thread(target=worker.work)
+        thread.start()
+        until(lambda: len(worker.queue.finished(run)) >= 2)
+        worker.queue.stop(run)
+        until(lambda: worker.queue.get(run).over)
+        worker.leave()
+        thread.join()
+        row = worker.queue.get(run)
+        assert row.state == "cancelled"
+        done = worker.queue.finished(run)
+    assert 2 <= len(done) < 500
+    assert len(list((runs / run / "images").glob("*.png"))) == len(done)
+
+
+def test_a_short_request_goes_between_two_pictures_of_a_long_one(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    long, short = take(tmp_path, runs, num_images=300), take(tmp_path, runs, num_images=1, seed=99)
+    with Worker(runs, "cpu", ("cpu",)) as worker:
+        first = worker.queue.submit(long)
+        thread = threading.Thread(target=worker.work)
+        thread.start()
+        until(lambda: worker.queue.finished(first))
+        second = worker.queue.submit(short)
+        until(lambda: worker.queue.get(second).over)
+        assert worker.queue.get(first).state == "running"
+        worker.queue.stop(first)
+        until(lambda: worker.queue.get(first).over)
+        worker.leave()
+        thread.join()
+    assert worker.queue.get(second).state == "done"
+
+
+def test_a_worker_told_to_go_hands_the_rest_back(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    queue = Queue(runs)
+    run = queue.submit(take(tmp_path, runs, num_images=2000))
+    worker = subprocess.Popen([*WORK, str(runs)])
+    until(lambda: queue.finished(run))
+    worker.terminate()
+    assert worker.wait(timeout=10) == 0
+    assert queue.get(run).state == "queued"
+    assert queue.workers() == []
+
+
+def test_a_full_disk_waits_and_goes_on_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = tmp_path / "runs"
+    request = take(tmp_path, runs, num_images=3)
+    tries = []
+
+    def fills_up(request: Inpaint, run: Run, models: object) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise DiskFull("the disk is full: make room")
+        run.finish({})
+
+    monkeypatch.setitem(engine.RUNNERS, Inpaint, fills_up)
+    monkeypatch.setattr("pipelines.core.queue.RETRY_DISK_S", 0.2)
+    with Worker(runs, "cpu", ("cpu",)) as worker:
+        run = worker.queue.submit(request)
+        thread = threading.Thread(target=worker.work)
+        thread.start()
+        until(lambda: worker.queue.get(run).state == "waiting_disk")
+        assert worker.queue.get(run).sentence == "the disk is full: make room"
+        until(lambda: worker.queue.get(run).state == "done")
+        worker.leave()
+        thread.join()
+
+
+def test_an_unforeseen_error_is_a_sentence_for_the_person_and_a_trace_in_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+
+    def breaks(request: Inpaint, run: Run, models: object) -> None:
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setitem(engine.RUNNERS, Inpaint, breaks)
+    request = take(tmp_path, runs)
+    with Worker(runs, "cpu", ()) as worker:
+        row = worker.serve(worker.queue.get(worker.queue.submit(request, owner=worker.owner)))
+    assert (row.state, row.code) == ("failed", "internal")
+    assert row.sentence == f"inpaint failed with ZeroDivisionError: by nought; the trace is in {row.id}/error.txt"
+    assert "ZeroDivisionError" in (runs / row.id / "error.txt").read_text()
+
+
+def test_a_run_taken_over_is_let_go_without_a_word(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    request = take(tmp_path, runs, num_images=3)
+    with Worker(runs, "cpu", ()) as worker:
+        row = worker.queue.get(worker.queue.submit(request, owner=worker.owner))
+        other = Owner("elsewhere", 1, 1.0)
+        worker.queue._db.execute(
+            "UPDATE run SET host=?, pid=?, born=? WHERE id=?", (other.host, other.pid, other.born, row.id)
+        )
+        after = worker.serve(row)
+    assert (after.state, after.owner) == ("running", other)
+    assert worker.queue.finished(row.id) == set()
