@@ -1,0 +1,134 @@
+"""Writes finished pictures as a labelled data set. Knows the order of the work, not how a step of it is done."""
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from pipelines.core import files
+from pipelines.core.errors import BadInput, DiskFull
+from pipelines.core.models import Models
+from pipelines.core.requests import Export
+from pipelines.core.runs import Run
+from pipelines.parts import cards, datasets, splits, targets
+from pipelines.parts.datasets import Sample, Source
+from pipelines.parts.exporters import EXPORTERS, SEVERAL, Book, Entry, Exporter
+from pipelines.parts.splits import Part
+
+RESERVE_BYTES = 64 * 2**20
+NAME_BYTES = 120
+NO_FILE_NAME = set('/\\:*?"<>|')
+
+
+def run(request: Export, run: Run, models: Models) -> None:
+    """Read runs, deal them to train, val and test, write them. The result names the output and counts every class."""
+    for index in run.items(request.count()):
+        run.commit(index, _export(request, run))
+    run.finish(run.rows()[0])
+
+
+def _export(request: Export, run: Run) -> dict[str, Any]:
+    exporter = EXPORTERS[request.format]
+    samples = datasets.load_runs(request.data, run.folder.parent, kept_only=request.kept_only)
+    book = Book(_safe(request.name, "name"), _classes(samples), request.segmentation, request.pairs)
+    groups = {origin: Counter[str]() for origin in sorted({sample.origin for sample in samples})}
+    for sample in samples:
+        groups[sample.origin].update(sample.defects)
+    shares: dict[Part, float] = {"train": request.split.train, "val": request.split.val, "test": request.split.test}
+    dealt = splits.deal(groups, shares, request.seed, first=exporter.first)
+    notes = splits.shortfalls(dealt, groups, shares)
+    wants_good = request.pairs or exporter.needs_good
+    if wants_good and (orphans := sum(sample.source is None for sample in samples)):
+        notes.append(f"made from no photograph, so without a good picture beside them: {orphans} pictures")
+    entries = list(_entries(samples, dealt, wants_good, exporter))
+    path = run.folder / "export.zip" if request.output is None else Path(request.output)
+    needed = _needed(entries)
+    _check_room(path, needed)
+    with targets.opened(path, run.id, needed) as target, closing(exporter.save(entries, book)) as written:
+        for done, batch in enumerate(written):
+            run.tick(min(done, len(entries)), len(entries), f"writing {path.name}")
+            for file in batch:
+                target.add(file.name, file.data)
+        card = cards.card(entries, book, exporter.title, notes)
+        target.add(card.name, card.data)
+        run.tick(len(entries), len(entries), f"closing {path.name}")
+    run.log(exported=len(entries), notes=notes)
+    return {
+        "output": path.name if request.output is None else str(path),
+        "format": request.format,
+        "images": len(samples),
+        "good": len({entry.good for entry in entries if entry.good}),
+        "classes": cards.counts(entries),
+        "sources": dict(sorted(Counter(dealt.values()).items())),
+        "notes": notes,
+    }
+
+
+def _entries(
+    samples: Sequence[Sample], dealt: dict[str, Part], wants_good: bool, exporter: Exporter
+) -> Iterator[Entry]:
+    """Each sample, named for what it shows; then, where the layout mixes them in, each good picture once."""
+    digits = max(5, len(str(len(samples))))
+    goods: dict[str, Source] = {}
+    for number, sample in enumerate(samples):
+        good = goods.setdefault(sample.origin, sample.source) if wants_good and sample.source else None
+        shown = sample.defects[0] if len(sample.defects) == 1 else SEVERAL
+        yield Entry(f"{shown}_{number:0{digits}d}", dealt[sample.origin], sample, good)
+    if not exporter.beside:
+        for number, (origin, source) in enumerate(goods.items()):
+            yield Entry(f"{cards.GOOD}_{number:0{digits}d}", dealt[origin], source)
+
+
+def _classes(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """Sorted. Raises BadInput where two names differ in case alone, or one cannot be a folder."""
+    names = sorted({_safe(defect, "defect") for sample in samples for defect in sample.defects})
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(name.casefold(), name)
+        if other != name:
+            raise BadInput(
+                f"the defects {other!r} and {name!r} differ in case alone, which many disks cannot tell: rename one"
+            )
+    if cards.GOOD in known:
+        raise BadInput(
+            f"a defect is named {cards.GOOD!r}, which every layout takes for a picture without one: rename it"
+        )
+    return tuple(names)
+
+
+def _safe(name: str, what: str) -> str:
+    """The name, if every system takes it for a folder; any script and spaces are welcome. Raises BadInput."""
+    bad = sorted(sign for sign in set(name) if sign in NO_FILE_NAME or not sign.isprintable())
+    if bad:
+        raise BadInput(
+            f"{what} {name!r} cannot be a folder's name because of {' '.join(map(repr, bad))}: choose another", what
+        )
+    if (
+        name != name.strip(". ")
+        or files.DEVICE.fullmatch(name.split(".")[0])
+        or not 0 < len(name.encode()) <= NAME_BYTES
+    ):
+        raise BadInput(
+            f"{what} {name!r} is no folder's name: no dot or space at its ends, no device, {NAME_BYTES} bytes at most",
+            what,
+        )
+    return name
+
+
+def _needed(entries: Sequence[Entry]) -> int:
+    """How many bytes the pictures take; labels are small beside them."""
+    paths = (entry.of.image if isinstance(entry.of, Sample) else entry.of.path() for entry in entries)
+    return sum(path.stat().st_size for path in paths)
+
+
+def _check_room(path: Path, needed: int) -> None:
+    """Raises DiskFull before anything is written where it plainly cannot fit."""
+    place = next(folder for folder in path.absolute().parents if folder.exists())
+    free = shutil.disk_usage(place).free
+    if needed + RESERVE_BYTES > free:
+        raise DiskFull(
+            f"the export needs about {files.size(needed)}, but {place} has {files.size(free)} free: "
+            "make room there, then it goes on"
+        )
