@@ -1,12 +1,16 @@
 """The command line as scripts use it: exit codes, the last line, the one sentence."""
 
 import json
+import os
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from pipelines.core import images
@@ -114,6 +118,31 @@ def test_interrupt_is_exit_3_and_resume_ends_it_with_equal_bytes(tmp_path: Path)
     assert len(list((run / "images").glob("*.png"))) == 60
     assert {name: (run / "images" / name).read_bytes() for name in kept} == kept
     assert call("resume", run.name, "--runs", str(runs)).returncode == 0  # a no-op on a done run
+
+
+def test_a_disk_that_fills_up_while_saving_leaves_nothing_half_written_and_resume_goes_on(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    noise = np.random.default_rng(0).integers(0, 256, (400, 400, 3)).astype(np.uint8)
+    table = pictures.request(tmp_path, picture=noise, mask=pictures.disc(400, 400, radius=60), severity=1)
+    coarse = cv2.imencode(".jpg", cv2.GaussianBlur(noise, (0, 0), 1), [cv2.IMWRITE_JPEG_QUALITY, 60])[1]
+    (tmp_path / "part.jpg").write_bytes(coarse.tobytes())
+    (tmp_path / "request.json").write_text(json.dumps({**table, "image": str(tmp_path / "part.jpg")}))
+    # No file may pass 180 kB: the JPEG and the queue fit, the finished PNG does not.
+    limited = f"ulimit -f {180 * 1024 // 512 // 2 * 2}; exec {shlex.join(COMMAND)} run request.json --runs runs"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    full = subprocess.run(
+        ["sh", "-c", limited], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert full.returncode == 1, full.stderr
+    assert "no room" in full.stderr or "full" in full.stderr or "limit" in full.stderr, full.stderr
+    assert len(full.stderr.strip().splitlines()) == 1
+    run = runs / Path(full.stdout.splitlines()[-1]).name
+    assert Queue(runs).get(run.name).state == "waiting_disk"
+    assert not [path for path in run.rglob("*.png") if path.parent.name == "images"]
+    assert not list(run.rglob(".*.tmp"))
+    again = call("resume", run.name, "--runs", str(runs))
+    assert again.returncode == 0, again.stderr
+    assert images.read(run / "images" / "00000.png").height == 400
 
 
 def test_status_and_stop_name_the_run(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from pipelines.core import images, intake, kinds, requests
 from pipelines.core.assets import Assets
@@ -45,6 +46,21 @@ def test_beyond_the_feather_nothing_changes_and_the_label_is_what_changed(
     assert (label == differs).all()
     assert label.any()
     assert (images.read_mask(run / "masks" / "00000.asked.png") == asked).all()
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_a_16_bit_tiff_comes_back_as_a_16_bit_png(tmp_path: Path, runs: Path, grey: bool) -> None:
+    before = pictures.good(bits=16, grey=grey) | 1  # odd values: an 8-bit detour would lose them
+    table = pictures.request(tmp_path)
+    tifffile.imwrite(tmp_path / "part.tif", before, photometric="minisblack" if grey else "rgb")
+    request = intake.from_paths(requests.parse({**table, "image": str(tmp_path / "part.tif")}), Assets(runs))
+    with Worker(runs, "cpu", ()) as worker:
+        row = worker.serve(worker.queue.get(worker.queue.submit(request, owner=worker.owner)))
+    assert row.state == "done", row.sentence
+    after = images.read(runs / row.id / "images" / "00000.png").pixels
+    outside = ~crop.feathered(pictures.disc(), request.model_dump()["feather_px"])
+    assert after.dtype == np.uint16
+    assert (after[outside] == before[outside]).all()
 
 
 @pytest.mark.parametrize("defect", sorted(kinds.load()))

@@ -54,7 +54,7 @@ class Export(Request):
     )
     split: Split = Field(Split(), description="Shares for train, val and test")
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Which sources go where")
-    pairs: bool = Field(True, description="Put the good picture beside each defect")
+    pairs: bool = Field(True, description="Also export the good pictures they were made from, and say which is whose")
 
     def priority(self) -> int:
         return 5
