@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from pipelines.core.errors import BadInput, DiskFull, Missing, Problem
 
 NAME_BYTES = 255  # what ext4, xfs, APFS and NTFS allow one name
+PATH_BYTES = 1024  # what macOS allows a path; nothing of ours comes near
 
 # EFBIG is a limit on one file (ulimit, FAT): room that is there and may not be used.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -149,6 +150,7 @@ def inside(root: Path, name: str) -> Path:
         or DRIVE.match(name) is not None
         or any(DEVICE.fullmatch(part.split(".")[0].split(":")[0].rstrip(" ")) for part in parts)
         or any(len(part.encode(errors="replace")) > NAME_BYTES for part in parts)
+        or len(name.encode(errors="replace")) > PATH_BYTES
     )
     if not refused:
         try:

@@ -139,6 +139,7 @@ def _jpeg(file: BinaryIO, name: str) -> Header:
     while True:
         marker, position = _marker(file, position)
         if marker in (0xD8, 0x01) or 0xD0 <= marker <= 0xD7:  # stand alone
+            position += 2
             continue
         if marker == 0xD9:
             raise _cut(name, "jpeg", position)
@@ -271,7 +272,7 @@ def _webp(file: BinaryIO, name: str) -> Header:
         position += 8 + length + length % 2
         if kind in (b"VP8 ", b"VP8L") and length > 2 * SECTOR:
             file.seek(position - length % 2 - SECTOR)
-            if not any(file.read(SECTOR)):  # a torn copy; WEBP has no check sum, and its decoders make a picture of zeros
+            if not any(file.read(SECTOR)):  # a torn copy: WEBP has no check sum, and zeros decode too
                 raise _cut(name, "webp", position - SECTOR)
     if size is None:
         raise _cut(name, "webp", end)

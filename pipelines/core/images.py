@@ -20,10 +20,11 @@ from pipelines.core.headers import MAX_PIXELS, Format
 
 KEYWORD = "flawsmith"
 MAX_BYTES_A_PIXEL = 16  # RGBA of 16 bits is 8; beyond 16 the file is something else, or mostly metadata
+SENSOR_WHITES = (1023, 4095, 16383, 65535)  # cameras of 10 to 14 bits keep their own scale in 16-bit files
 METADATA_BYTES = 64_000_000
 
-# Measured on 4096 x 4096 photographs: a third of the time of OpenCV's own choice of filter and strategy, and a smaller
-# file, since a photograph's noise repeats nowhere. Runs are still found, so flat parts and masks stay small.
+# Measured on photographs of 4096 x 4096 px: 2.4 times (8 bits) and 3.7 times (16 bits) as fast as OpenCV's own choice
+# of filter and strategy, and smaller: a photograph's noise repeats nowhere. Runs are found, so flat parts stay small.
 PHOTO = [
     cv2.IMWRITE_PNG_COMPRESSION, 1,
     cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE,
@@ -172,13 +173,24 @@ def _request(file: BinaryIO, name: str) -> dict[str, Any] | None:
     return request
 
 
-def to_float(pixels: np.ndarray) -> np.ndarray:
-    """float32 HxWx3 in [0, 1], grey three times over. `from_float` gives the very same integers back."""
-    values = np.divide(pixels, np.float32(np.iinfo(pixels.dtype).max), dtype=np.float32)
+def white(pixels: np.ndarray) -> int:
+    """The level that counts as white: 255, or in 16 bits the full scale of the camera that made the picture."""
+    if pixels.dtype == np.uint8:
+        return 255
+    brightest = int(pixels.max(initial=0))
+    return next(level for level in SENSOR_WHITES if brightest <= level)
+
+
+def to_float(pixels: np.ndarray, white: int | None = None) -> np.ndarray:
+    """float32 HxWx3 in [0, 1], grey three times over. `from_float` gives the very same integers back.
+
+    `white` is the level that becomes 1, the dtype's largest by default; none of the pixels may lie above it.
+    """
+    values = np.divide(pixels, np.float32(white or np.iinfo(pixels.dtype).max), dtype=np.float32)
     return values if values.ndim == 3 else cv2.cvtColor(values, cv2.COLOR_GRAY2RGB)
 
 
-def from_float(values: np.ndarray, like: np.ndarray) -> np.ndarray:
+def from_float(values: np.ndarray, like: np.ndarray, white: int | None = None) -> np.ndarray:
     """float32 HxWx3 in [0, 1] as the kind of integers `like` is made of; beyond the range clipped, grey by luma.
 
     Raises ValueError where a value is not finite: no picture is made of those.
@@ -187,21 +199,22 @@ def from_float(values: np.ndarray, like: np.ndarray) -> np.ndarray:
         raise ValueError(f"{np.count_nonzero(~np.isfinite(values))} values of the picture are not finite")
     if like.ndim == 2:
         values = cv2.cvtColor(values.astype(np.float32, copy=False), cv2.COLOR_RGB2GRAY)
-    white = np.iinfo(like.dtype).max
-    return np.rint(np.clip(values, 0, 1) * np.float32(white)).astype(like.dtype)
+    level = np.float32(white or np.iinfo(like.dtype).max)
+    return np.rint(np.clip(values, 0, 1) * level).astype(like.dtype)
 
 
 def thumbnail(pixels: np.ndarray, side: int = 256) -> bytes:
     """JPEG of at most `side` x `side` px, each pixel the mean of those it stands for; always 8 bits."""
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * 255
+    level = white(pixels)
     height, width = pixels.shape[:2]
     scale = min(1.0, side / max(height, width))
     if scale < 1:
         small = (max(1, round(width * scale)), max(1, round(height * scale)))
         pixels = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
     if pixels.dtype == np.uint16:
-        pixels = np.rint(pixels / 257).astype(np.uint8)  # 65535 / 255
+        pixels = np.rint(np.clip(pixels / (level / 255), 0, 255)).astype(np.uint8)
     return _encoded(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])
 
 

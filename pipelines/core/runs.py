@@ -58,7 +58,8 @@ class Run:
         self._finished = queue.finished(id)
         if self.folder.exists():
             files.sweep(self.folder)  # what a killed worker left half-written
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with files.explained(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "request.json").exists():
             files.write_json(self.folder / "request.json", request.model_dump(mode="json"))
 

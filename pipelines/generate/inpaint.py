@@ -28,6 +28,7 @@ def run(request: Inpaint, run: Run, models: Models) -> None:
     assets = run.assets
     source = assets.get(request.image)
     picture = images.read(source.path, name=source.name)
+    white = images.white(picture.pixels)
     areas = [Area(region, _mask(region, picture, assets)) for region in request.areas()]
     asked = reduce(np.logical_or, [area.mask for area in areas])
     may_change = reduce(np.logical_or, [crop.feathered(area.mask, request.feather_px) for area in areas])
@@ -39,7 +40,7 @@ def run(request: Inpaint, run: Run, models: Models) -> None:
         for number, area in enumerate(areas):
             run.tick(index, request.num_images, f"picture {index + 1} of {request.num_images}")
             region = one.areas()[number]
-            changed, facts = _draw(painted, area.mask, region, one, number)
+            changed, facts = _draw(painted, white, area.mask, region, one, number)
             labels.append((changed if one.label == "changed" else area.mask, _facts(region)))
             notes.append(facts)
         changed = np.zeros(asked.shape, bool)
@@ -75,13 +76,13 @@ def _mask(region: Region, picture: images.Picture, assets: Assets) -> np.ndarray
 
 
 def _draw(
-    pixels: np.ndarray, mask: np.ndarray, region: Region, request: Inpaint, number: int
+    pixels: np.ndarray, white: int, mask: np.ndarray, region: Region, request: Inpaint, number: int
 ) -> tuple[np.ndarray, dict[str, object]]:
     """Draw one defect into `pixels`, in place. Returns bool HxW, what changed, and what was found out on the way."""
     box = crop.around(mask, request.padding_px + request.feather_px)
     before = pixels[box.window].copy()
     weight = crop.feather(mask[box.window], request.feather_px)
-    values = images.to_float(before)
+    values = images.to_float(before, white)
     drawing = defects.draw(
         values,
         weight > 0,
@@ -91,10 +92,10 @@ def _draw(
         light=region.light,
         look=region.look,
         grey=before.ndim == 2,
-        bits=before.dtype.itemsize * 8,
+        bits=white.bit_length(),
     )
     mixed = values + (drawing.image - values) * (weight * request.strength)[..., None]
-    after = images.from_float(mixed, like=before)
+    after = images.from_float(mixed, like=before, white=white)
     after[weight == 0] = before[weight == 0]
     changed = np.zeros(mask.shape, bool)
     changed[box.window] = _differs(before, after)

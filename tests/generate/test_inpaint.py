@@ -48,6 +48,16 @@ def test_beyond_the_feather_nothing_changes_and_the_label_is_what_changed(
     assert (images.read_mask(run / "masks" / "00000.asked.png") == asked).all()
 
 
+def test_twelve_bits_in_sixteen_are_painted_on_their_own_scale(tmp_path: Path, runs: Path) -> None:
+    before = pictures.good(bits=16) // 16
+    _, run = paint(tmp_path, runs, picture=before, defect="hole", severity=0.8)
+    after = images.read(run / "images" / "00000.png").pixels
+    _, run = paint(tmp_path, runs, picture=pictures.good(bits=16), defect="hole", severity=0.8)
+    whole = images.read(run / "images" / "00000.png").pixels
+    assert np.abs(whole.astype(int) // 16 - after).max() <= 2
+    assert after.max() <= 4095
+
+
 @pytest.mark.parametrize("grey", [False, True])
 def test_a_16_bit_tiff_comes_back_as_a_16_bit_png(tmp_path: Path, runs: Path, grey: bool) -> None:
     before = pictures.good(bits=16, grey=grey) | 1  # odd values: an 8-bit detour would lose them
