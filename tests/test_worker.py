@@ -9,7 +9,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +29,7 @@ WORK = [sys.executable, "-m", "pipelines", "work", "--lane", "cpu", "--runs"]
 MADE = ("images", "masks", "thumbs", "manifest.jsonl", "request.json")
 
 
-def take(folder: Path, runs: Path, **fields: object) -> Request:
+def take(folder: Path, runs: Path, **fields: Any) -> Request:
     return intake.from_paths(requests.parse(pictures.request(folder, **fields)), Assets(runs))
 
 
@@ -56,6 +58,15 @@ def whole(runs: Path, request: Request) -> Path:
     return runs / row.id
 
 
+def held_by(queue: Queue, run: str, pid: int) -> bool:
+    owner = queue.get(run).owner
+    return owner is not None and owner.pid == pid
+
+
+def progressed(queue: Queue, run: str, before: int) -> bool:
+    return len(queue.finished(run)) > before
+
+
 @pytest.mark.timeout(240)
 def test_fifty_kills_leave_every_picture_once_and_equal(tmp_path: Path) -> None:
     runs, count = tmp_path / "runs", 40
@@ -66,9 +77,9 @@ def test_fifty_kills_leave_every_picture_once_and_equal(tmp_path: Path) -> None:
     before, without_progress = 0, 0
     for _ in range(50):
         worker = subprocess.Popen([*WORK, str(runs)])
-        until(lambda pid=worker.pid: (owner := queue.get(run).owner) is not None and owner.pid == pid)
+        until(partial(held_by, queue, run, worker.pid))
         if without_progress == 2:  # a third death on one item would rightly set the run aside
-            until(lambda done=before: len(queue.finished(run)) > done)
+            until(partial(progressed, queue, run, before))
         else:
             time.sleep(chance.uniform(0, 0.05))
         os.kill(worker.pid, signal.SIGKILL)
@@ -164,7 +175,7 @@ def test_a_full_disk_waits_and_goes_on_by_itself(tmp_path: Path, monkeypatch: py
             raise DiskFull("the disk is full: make room")
         run.finish({})
 
-    monkeypatch.setitem(engine.RUNNERS, Inpaint, fills_up)
+    monkeypatch.setattr(engine, "RUNNERS", {Inpaint: fills_up})
     monkeypatch.setattr("pipelines.core.queue.RETRY_DISK_S", 0.2)
     with Worker(runs, "cpu", ("cpu",)) as worker:
         run = worker.queue.submit(request)
@@ -185,7 +196,7 @@ def test_an_unforeseen_error_is_a_sentence_for_the_person_and_a_trace_in_the_fol
     def breaks(request: Inpaint, run: Run, models: object) -> None:
         raise ZeroDivisionError("by nought")
 
-    monkeypatch.setitem(engine.RUNNERS, Inpaint, breaks)
+    monkeypatch.setattr(engine, "RUNNERS", {Inpaint: breaks})
     request = take(tmp_path, runs)
     with Worker(runs, "cpu", ()) as worker:
         row = worker.serve(worker.queue.get(worker.queue.submit(request, owner=worker.owner)))

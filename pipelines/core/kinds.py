@@ -1,6 +1,7 @@
-"""The kinds of defect: their names, their own parameters and bounds, and what severity does to each, read from presets/kinds.
+"""The kinds of defect: their names, their own parameters and bounds, and what severity does to each.
 
-Data only: what draws them lives in pipelines/parts. Standard library; nothing is read before the first `load`.
+Data only, read from presets/kinds: what draws them lives in pipelines/parts. Standard library; nothing is read before
+the first `load`.
 """
 
 import tomllib
@@ -67,7 +68,7 @@ class Kind:
     def settle(
         self, severity: float, look: Mapping[str, float | str], random: Callable[[], float]
     ) -> dict[str, float | str]:
-        """A value for every parameter: the asked one, else the default, else by severity and chance (`random` in [0, 1))."""
+        """A value for every parameter: asked, else default, else by severity and chance (`random` in [0, 1))."""
         self.check(look)
         values: dict[str, float | str] = {}
         for name, parameter in self.parameters.items():
@@ -153,7 +154,13 @@ def _parameter(name: str, table: object, where: str) -> Parameter:
             raise BadInput(f"{where}: default = {default:g} is outside [{low:g}, {high:g}]")
         return Parameter(name, low, high, default, text, (default, default), (default, default))
     return Parameter(
-        name, low, high, None, text, _span(entries, "mild", low, high, where), _span(entries, "severe", low, high, where)
+        name,
+        low,
+        high,
+        None,
+        text,
+        _span(entries, "mild", low, high, where),
+        _span(entries, "severe", low, high, where),
     )
 
 

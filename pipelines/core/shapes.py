@@ -1,10 +1,11 @@
 """The one set of mask generators, for the page's brushes, for automatic placement, for the painters and for tests.
 
-Paths and polygons are float arrays Nx2 of (x, y) in pixels, (0, 0) at the corner of the first pixel. Everything random is
-laid out in parts of the shape's own size with a fixed number of points, so the same stroke at twice the pixels is the same
-shape, drawn finer. Knows nothing of pictures, defects or light.
+Paths and polygons are float arrays Nx2 of (x, y) in pixels, (0, 0) at the corner of the first pixel. Everything random
+is laid out in parts of the shape's own size with a fixed number of points, so the same stroke at twice the pixels is
+the same shape, drawn finer. Knows nothing of pictures, defects or light.
 """
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Sequence
 
@@ -65,8 +66,8 @@ def sideways(path: np.ndarray) -> np.ndarray:
 def wander(random: np.random.Generator, count: int, roughness: float = 0.6, kinks: float = 0.0) -> np.ndarray:
     """How far a wandering line strays at `count` equal steps, 0 at both ends, about one unit in its middle.
 
-    Midpoint displacement: each level strays `2**-(1.5 - roughness)` times as far as the one above; `kinks` (0..1) mixes in
-    rare long jumps.
+    Midpoint displacement: each level strays `2**-(1.5 - roughness)` times as far as the one above; `kinks` (0..1) mixes
+    in rare long jumps.
     """
     values = np.zeros(2)
     reach = 1.0
@@ -102,7 +103,10 @@ def crack_paths(
     t = np.linspace(0, 1, count)
     thick = random.uniform(0.15, 0.85)  # where along it the crack gapes widest
     taper = np.minimum(1, np.minimum(t / max(thick, 0.05), (1 - t) / max(1 - thick, 0.05)) * 1.6) ** 0.7
-    pulse = np.exp(0.45 * wander(random, count, 0.9) + 0.3 * np.interp(np.arange(count), np.linspace(0, count, 40), random.standard_normal(40)))
+    pulse = np.exp(
+        0.45 * wander(random, count, 0.9)
+        + 0.3 * np.interp(np.arange(count), np.linspace(0, count, 40), random.standard_normal(40))
+    )
     found = [(path, np.clip(taper * pulse, 0.05, 1.3))]
     for _ in range(branches):
         root = int(random.uniform(0.15, 0.85) * count)
@@ -176,8 +180,10 @@ def line(size: tuple[int, int], path: np.ndarray, width_px: float, seed: int) ->
     corners = (path * 2**SUBPIXEL_BITS - 2 ** (SUBPIXEL_BITS - 1)).round().astype(np.int32)
     if width_px >= 2:
         for x, y in corners:
-            cv2.circle(canvas, (int(x), int(y)), round(width_px / 2 * 2**SUBPIXEL_BITS), 255, -1, cv2.LINE_8, SUBPIXEL_BITS)
-        for start, end in zip(path[:-1], path[1:], strict=True):
+            cv2.circle(
+                canvas, (int(x), int(y)), round(width_px / 2 * 2**SUBPIXEL_BITS), 255, -1, cv2.LINE_8, SUBPIXEL_BITS
+            )
+        for start, end in itertools.pairwise(path):
             ribbon(canvas, np.stack([start, end]), width_px)
     else:
         corners = corners[[0, *range(len(corners))]]  # a click is drawn as a stroke from a point to itself
@@ -215,7 +221,7 @@ def polygon(size: tuple[int, int], path: np.ndarray, width_px: float, seed: int)
 def scratch(
     size: tuple[int, int], path: np.ndarray, width_px: float, seed: int, count: float = 5, spread: float = 0.15
 ) -> np.ndarray:
-    """A bundle of `count` thin tapering marks within the brush's width, `spread` radians apart; a click is a short bundle."""
+    """A bundle of `count` thin tapering marks in the brush's width, leaning `spread` radians; a click is short."""
     random = rng(seed, "scratch")
     spine = resample(_stroke(path, width_px, random), 48)
     across, whole = sideways(spine), length(spine)

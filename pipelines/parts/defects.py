@@ -1,4 +1,4 @@
-"""Draws a defect into a masked part of any picture, under the picture's own light. Knows nothing of files, requests or runs.
+"""Draws a defect into a masked part of any picture, under its own light. Knows nothing of files or runs.
 
 Paint, lens, grain and label are each in a file of their own; this one is the door and the list of painters.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines.core import kinds
 from pipelines.core.errors import BadInput
-from pipelines.parts import boards, films, labels, layers, lighting, lines, place, reliefs
+from pipelines.parts import boards, films, labels, layers, lighting, lines, losses, place, reliefs
 from pipelines.parts.layers import Layer
 from pipelines.parts.lighting import Light, Optics
 from pipelines.parts.place import Place
@@ -28,12 +28,12 @@ PAINTERS: dict[str, Callable[[Place, dict[str, Any]], Layer]] = {
     "stain": films.stain,
     "color": films.color,
     "contamination": films.contamination,
-    "pits": reliefs.pits,
-    "hole": reliefs.hole,
+    "pits": losses.pits,
+    "hole": losses.hole,
     "dent": reliefs.dent,
     "bump": reliefs.bump,
     "glue": reliefs.glue,
-    "missing": reliefs.missing,
+    "missing": losses.missing,
     "fold": reliefs.fold,
     "open": boards.open_circuit,
     "short": boards.short_circuit,
@@ -42,7 +42,8 @@ PAINTERS: dict[str, Callable[[Place, dict[str, Any]], Layer]] = {
     "pin_hole": boards.pin_hole,
     "spurious_copper": boards.spurious_copper,
 }
-# How much a defect must stand out, in parts of white: at severity 0 and at severity 1. Within a strong texture it needs more.
+# How much a defect must stand out, in parts of white: at severity 0 and at severity 1. Within a strong texture it
+# needs more.
 VISIBLE = (0.035, 0.075)
 OVER_TEXTURE = (0.4, 0.8)
 STRONGER = 1.45
@@ -75,8 +76,8 @@ def draw(
 ) -> Drawing:
     """Draw `kind` inside `mask` (bool HxW) of a picture (float32 HxWx3 in [0, 1]); outside, nothing changes.
 
-    `light` is the lamp's azimuth in degrees (0 right, 90 top), None = as measured. `grey` says that the three channels are
-    one. `optics` saves measuring the picture again, and lets a crop be drawn on as if the whole picture were there.
+    `light` is the lamp's azimuth in degrees (0 right, 90 top), None = as measured. `grey` says that the three channels
+    are one. `optics` saves measuring the picture again, and lets a crop be drawn on as if the whole picture were there.
     Raises BadInput.
     """
     chosen = kinds.get(kind)
@@ -96,16 +97,18 @@ def draw(
     here_is = place.find(picture, mask.astype(bool), seen, seed, grey)
     values = chosen.settle(severity, look or {}, here_is.random("values").random)
     layer = PAINTERS[chosen.recipe["painter"]](here_is, values)
-    drawn, contrast, amount = _visible(
-        here_is, layer, seen.light, severity, float(chosen.recipe.get("plain", 1.0))
-    )
-    changed, label = labels.settle(here_is, drawn, not layer.ends_at_mask, bits)
+    plain = float(chosen.recipe.get("plain", 1.0))
+    drawn, layer, contrast, amount = _visible(here_is, layer, seen.light, severity, plain)
+    changed, label = labels.settle(here_is, drawn, bits, fade=not layer.ends_at_mask, whole=layer.whole)
+    if not label.any():
+        drawn, layer, contrast, amount = _visible(here_is, layers.speck(here_is), seen.light, severity, plain)
+        changed, label = labels.settle(here_is, drawn, bits, fade=False)
     top, left = here_is.box
     window = (slice(top, top + here_is.shape[0]), slice(left, left + here_is.shape[1]))
     image, whole, height = picture.copy(), np.zeros(mask.shape, bool), np.zeros(mask.shape, np.float32)
     image[window], whole[window] = changed, label
     if layer.height is not None:
-        height[window] = layer.height * label * np.float32(amount)
+        height[window] = layer.height * layers.deeper(layer, amount) * label
     facts = {
         "kind": kind,
         "severity": severity,
@@ -120,8 +123,8 @@ def draw(
 
 def _visible(
     here: Place, layer: Layer, light: Light, severity: float, plain: float
-) -> tuple[np.ndarray, float, float]:
-    """(picture with the defect, its contrast, the amount): strengthened until it stands out from the surface's texture."""
+) -> tuple[np.ndarray, Layer, float, float]:
+    """(picture with the defect, layer, contrast, amount): strengthened until it stands out."""
     grey = lighting.luminance(here.picture) - lighting.luminance(here.base)
     texture = float(np.std(grey[here.mask]))
     least = plain * (VISIBLE[0] + severity * (VISIBLE[1] - VISIBLE[0]))
@@ -137,4 +140,4 @@ def _visible(
         amount *= min(max(least / max(contrast, 1e-3), 1.15), STRONGER)
         drawn = layers.render(here, layer, light, amount)
         contrast = labels.contrast(here, drawn)
-    return drawn, contrast, amount
+    return drawn, layer, contrast, amount

@@ -1,6 +1,7 @@
 """Painters of defects that lie on or in the surface: inclusion, patches, scale, stain, colour and contamination.
 
-A painter takes a place and the values of its kind's parameters and returns a layer; it never touches pixels of the picture.
+A painter takes a place and the values of its kind's parameters and returns a layer; it never touches pixels of the
+picture.
 """
 
 import colorsys
@@ -39,17 +40,21 @@ def inclusion(place: Place, values: Values) -> Layer:
     for number in range(count):
         share = 1.0 if number == 0 else random.uniform(0.2, 0.75)
         path = place.path(random, turn + random.normal(0, 0.04), 0.0 if number == 0 else random.uniform(-0.75, 0.75))
+        if number > 0 and shapes.length(path) < 0.35 * place.size:
+            continue  # across a corner of the mask there is no room for a drawn-out piece
         reach = random.uniform(0.65, 0.95) * share**0.7
         start = random.uniform(0, 1 - reach)
         path = shapes.resample(path[int(start * 95) : int((start + reach) * 95) + 2], 120)
         t = np.linspace(0, 1, 120)
         fat = random.uniform(0.25, 0.75)
-        lens = np.where(t < fat, t / fat, (1 - t) / (1 - fat)) ** random.uniform(0.55, 1.1)
-        lens = lens * np.exp(0.5 * shapes.wander(random, 120, 0.9)) + 0.15 * np.sin(np.pi * t)
-        stray = shapes.wander(random, 120, 0.35) * 0.35 * widest * share
+        bulge = np.sin(np.pi * t ** (math.log(0.5) / math.log(fat)))  # a lens, fattest at `fat`
+        lens = np.clip(bulge, 0, 1) ** random.uniform(0.7, 1.6) * np.exp(0.35 * shapes.wander(random, 120, 0.9)).clip(
+            0.5, 1.4
+        )
+        fits = min(widest * math.sqrt(share), 0.12 * shapes.length(path))
+        stray = shapes.wander(random, 120, 0.35) * 0.35 * fits
         path = path + shapes.sideways(path) * stray[:, None]
         fade = 1 - values["streak"] * np.clip(2.2 * np.abs(t - fat) - 0.5, 0, 1) * random.uniform(0.4, 0.9)
-        fits = min(widest * math.sqrt(share), 0.24 * shapes.length(path))
         body.ribbon(path, np.maximum(lens * fits, 0.6), np.clip(fade * random.uniform(0.75, 1), 0, 1))
     solid = body.done()
     grain = place.noise("inclusion-edge", 0.45 * values["width"], octaves=4, gain=0.65, aniso=3.0, angle=turn)
@@ -72,10 +77,10 @@ def inclusion(place: Place, values: Values) -> Layer:
 def patches(place: Place, values: Values) -> Layer:
     """Blotches whose tone changes over soft shoulders that break along the surface's own texture."""
     count = round(values["count"])
-    aniso = 1.0 + 1.2 * float(place.optics.coherence > 0.25)
+    aniso = 1.0 + 0.6 * float(place.optics.coherence > 0.25)
     alpha, level = own_outline(
         place,
-        softness=0.3 + 0.7 * values["softness"],
+        softness=0.45 + 0.9 * values["softness"],
         raggedness=values["raggedness"],
         count=max(count, 1),
         fill=0.5,
@@ -90,13 +95,13 @@ def patches(place: Place, values: Values) -> Layer:
     body = np.clip(np.maximum(body, halo) * (1 + 0.13 * mottle), 0, 1)
     dark = values["darkness"]
     change = -0.85 * dark * body if dark > 0 else -0.9 * dark * body
-    return Layer(tint=1 + change, flat=0.25 * alpha * abs(dark), gloss=-0.03 * alpha, recess=0.85)
+    return Layer(tint=1 + change, flat=0.25 * alpha * abs(dark), gloss=-0.03 * alpha, recess=0.85, whole=True)
 
 
 def flakes(place: Place, values: Values) -> Layer:
     """Flakes of scale in clusters: torn little plates, darker than the surface, some standing out, some pressed in."""
     random = place.random("flakes")
-    alpha, level = own_outline(place, softness=0.9, raggedness=0.8, fill=0.85)
+    alpha, _level = own_outline(place, softness=0.9, raggedness=0.8, fill=0.85)
     turn = place.optics.angle + (math.pi / 2 if place.optics.coherence > 0.25 else random.uniform(0, math.pi))
     turn += random.normal(0, 0.12)
     aniso = values["elongation"]
@@ -140,7 +145,9 @@ def stain(place: Place, values: Values) -> Layer:
         drops.fill([shapes.outline(random, (x, y), (radius, radius * random.uniform(0.75, 1)), 0, 0.12)])
     spill = np.maximum(alpha, 0.8 * blur(drops.done(), 0.004 * place.size))
     washes = place.noise("stain-washes", 22, octaves=5, gain=0.5 if not rusty else 0.72)
-    density = values["density"] * np.clip(spill * (0.72 + (0.30 if rusty else 0.14) * washes) + 0.5 * values["rim"] * rim_share * edge, 0, 1.25)
+    density = values["density"] * np.clip(
+        spill * (0.72 + (0.30 if rusty else 0.14) * washes) + 0.5 * values["rim"] * rim_share * edge, 0, 1.25
+    )
     colour = np.array(passes, np.float32)
     if place.grey:
         colour = np.full(3, float(colour.mean()), np.float32)
@@ -151,7 +158,11 @@ def stain(place: Place, values: Values) -> Layer:
         residue = {"water": (1.0, 1.0, 1.0), "oil": (0.75, 0.7, 0.55), "rust": (1.0, 0.5, 0.22)}[values["fluid"]]
         pale = np.array(residue, np.float32) if not place.grey else np.full(3, float(np.mean(residue)), np.float32)
         body = density * (0.35 + 0.65 * np.clip(edge + 0.4 * np.clip(washes, 0, 2), 0, 1))
-        return Layer(cover=0.4 * body, paint=np.clip(place.base + 0.5 * max(place.optics.bright, WHITE) * pale, 0, 1), through=0.9)
+        return Layer(
+            cover=0.4 * body,
+            paint=np.clip(place.base + 0.5 * max(place.optics.bright, WHITE) * pale, 0, 1),
+            through=0.9,
+        )
     if values["fluid"] == "oil":
         glow = 0.05 * density * np.clip(place.texture, 0, 2)
     height = 0.004 * place.size * density * place.noise("stain-crust", 1.5, octaves=3, gain=0.8) if rusty else None
@@ -161,14 +172,20 @@ def stain(place: Place, values: Values) -> Layer:
 def color(place: Place, values: Values) -> Layer:
     """Paint or a rubbed-off finish: another colour that catches the high spots and leaves the valleys."""
     alpha, _ = own_outline(
-        place, softness=0.15 + 0.6 * values["softness"], raggedness=0.6, fill=0.5, follow=0.5, count=1
+        place, softness=0.15 + 0.6 * values["softness"], raggedness=0.45, fill=0.5, follow=0.5, count=2
     )
     wear = place.noise("color-wear", 6, octaves=5, gain=0.7)
-    streaks = place.noise("color-streaks", 10, octaves=4, gain=0.6, aniso=5.0, angle=place.direction(place.random("rub")))
-    density = values["density"] * alpha * np.clip(0.72 + 0.17 * wear + 0.17 * streaks + 0.16 * place.texture, 0.05, 1.15)
+    streaks = place.noise(
+        "color-streaks", 10, octaves=4, gain=0.6, aniso=5.0, angle=place.direction(place.random("rub"))
+    )
+    density = (
+        values["density"] * alpha * np.clip(0.72 + 0.17 * wear + 0.17 * streaks + 0.16 * place.texture, 0.05, 1.15)
+    )
     level = float(np.mean(place.base[place.mask]))
-    value = np.clip(level * (1 + 0.85 * values["brightness"]) + 0.22 * max(values["brightness"], 0), 0.03, 1)
     saturation = 0.0 if place.grey else values["saturation"]
+    # A paint of the surface's own tone shows by its colour alone; where it has none, it is lighter or darker.
+    contrast = math.copysign(max(abs(values["brightness"]), 0.35 * (1 - saturation)), values["brightness"])
+    value = np.clip(level * (1 + 0.85 * contrast) + 0.22 * max(contrast, 0), 0.03, 1)
     pure = np.array(colorsys.hsv_to_rgb(values["hue"] / 360, saturation, 1.0), np.float32)
     pure /= max(float(pure @ np.array([0.299, 0.587, 0.114])), 0.25)
     light = place.base.mean(-1, keepdims=True) / max(level, 0.02)
@@ -180,42 +197,46 @@ def contamination(place: Place, values: Values) -> Layer:
     """Crumbs, chips and fibres that lie on the surface, lit by the same lamp and shading what is beside them."""
     random = place.random("contamination")
     count = round(values["count"])
-    crumbs, fibres, shades = Canvas(place), Canvas(place), Canvas(place)
+    crumbs, fibres = Canvas(place), Canvas(place)
     dense = np.exp(1.3 * place.noise("contamination-where", 30, octaves=3)) * (place.inner > 0.12)
     surface = float(lighting.luminance(place.base)[place.mask].mean())
     lean_pale = float(np.clip(0.9 * (0.42 - surface), -0.35, 0.35))  # dust shows on dark parts, dirt on bright ones
     unit = max(values["size"] / 100 * place.size, 0.9 * place.optics.sharpness_px)
     points = place.scatter(random, count, dense)
     for (x, y), room in zip(points.tolist(), place.at(place.depth, points).tolist(), strict=True):
-        radius = unit * float(np.clip(0.3 + 0.45 * random.pareto(2.2), 0.25, 2.6))
-        tone = float(np.clip(values["tone"] + lean_pale + random.normal(0, 0.2), -1, 1))
-        tone = math.copysign(0.3 + 0.7 * abs(tone), tone)
+        radius = unit * float(np.clip(0.3 + 0.45 * random.pareto(2.2), 0.25, 2.8))
         if random.random() < values["fibres"]:
             reach = min(radius * random.uniform(4, 10), 1.6 * room)
             bend = random.uniform(0, 2 * np.pi) + np.cumsum(random.normal(0, 0.16, 24) + random.normal(0, 0.12))
             hair = np.array([x, y]) + np.cumsum(np.stack([np.cos(bend), np.sin(bend)], 1), 0) * reach / 24
             hair -= hair.mean(0) - np.array([x, y])
-            fibres.ribbon(hair, max(0.16 * unit, 0.5), random.uniform(0.5, 0.9))
-            shades.ribbon(hair, max(0.9 * unit, 3.0), (tone + 1) / 2)
+            fibres.ribbon(hair, max(0.2 * unit, 0.6), random.uniform(0.7, 1))
         else:
             radius = min(radius, 0.85 * room)
-            radii, lean = (radius, radius * random.uniform(0.35, 0.95)), random.uniform(0, np.pi)
-            shape = shapes.outline(random, (x, y), radii, lean, 0.6)
-            crumbs.fill([shape[:: int(random.integers(3, 9))]], random.uniform(0.75, 1))
-            shades.fill([shapes.outline(random, (x, y), (2 * radius + 2, 2 * radius + 2), 0, 0)], (tone + 1) / 2)
+            for _ in range(int(random.integers(1, 4))):  # a crumb is a few splinters that stick together
+                turn = np.sort(random.uniform(0, 2 * np.pi, int(random.integers(4, 7))))
+                corners = np.stack([np.cos(turn), random.uniform(0.3, 0.9) * np.sin(turn)], 1)
+                lean, part = random.uniform(0, np.pi), radius * random.uniform(0.5, 1)
+                spin = np.array([[math.cos(lean), math.sin(lean)], [-math.sin(lean), math.cos(lean)]])
+                beside = random.normal(0, 0.35, 2) * radius
+                crumbs.fill([np.array([x, y]) + beside + part * corners @ spin], random.uniform(0.7, 1))
     bits, hairs = crumbs.done(), fibres.done()
     solid = np.maximum(bits, hairs)
     lamp = place.optics.light.vector()
     moved = np.array([[1, 0, -lamp[0] * 0.7 * unit], [0, 1, -lamp[1] * 0.7 * unit]], np.float32)
     shadow = cv2.warpAffine(blur(bits, 0.3 * unit), moved, (place.shape[1], place.shape[0]))
     rough = place.noise("contamination-rough", 0.7 * values["size"], octaves=3, gain=0.7)
-    tone = shades.done() * 2 - 1
+    usual = float(np.clip(values["tone"] + lean_pale, -1, 1))
+    mixed = place.noise("contamination-tone", 2.2 * values["size"], octaves=2)
+    tone = math.copysign(1.0, usual) * np.clip(0.35 + 0.65 * abs(usual) + 0.25 * mixed, 0.15, 1)
     ground = place.base.mean(-1)
     pale = ground + (0.9 * max(place.optics.bright, WHITE) - ground) * np.clip(tone, 0, 1)
-    tones = np.maximum(np.where(tone > 0, np.maximum(pale, ground), ground * (1 + 0.9 * tone)) * (1 + 0.14 * rough), 0.02)
+    tones = np.maximum(
+        np.where(tone > 0, np.maximum(pale, ground), ground * (1 + 0.9 * tone)) * (1 + 0.22 * rough), 0.02
+    )
     dust = np.array([1.0, 1.0, 1.0] if place.grey else [1.03, 1.0, 0.92], np.float32)
     return Layer(
-        height=0.3 * unit * np.sqrt(np.clip(blur(bits, 0.25 * unit), 0, 1)) * (1 + 0.25 * rough),
+        height=0.22 * unit * blur(bits, 0.3 * unit) * (1 + 0.3 * rough),
         cover=np.clip(1.1 * solid, 0, 0.92),
         paint=np.clip(tones[..., None] * dust, 0, 1).astype(np.float32),
         through=0.1,

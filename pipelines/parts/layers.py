@@ -1,7 +1,8 @@
 """A defect as layers over a picture - relief, paint, tint, worn texture - and how they become light again.
 
-The picture itself is taken as albedo on a flat surface under its own lamp: only what the layers change is added, blurred as
-its lens blurs, with grain like its own where its own is covered, and within its own range of tones. Knows no kinds.
+The picture itself is taken as albedo on a flat surface under its own lamp: only what the layers change is added,
+blurred as its lens blurs, with grain like its own where its own is covered, and within its own range of tones. Knows no
+kinds.
 """
 
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from pipelines.core.noise import blur
+from pipelines.core.noise import blur, smoothstep
 from pipelines.parts import lighting
 from pipelines.parts.lighting import Light
 from pipelines.parts.place import Place
@@ -19,7 +20,7 @@ WHITE = 0.42  # what a lamp's mirror image reaches at least, however dark the pa
 
 @dataclass
 class Layer:
-    """What a painter hands over. Arrays are float32 HxW (colours HxWx3), all as large as the place; None = unchanged."""
+    """What a painter hands over. Arrays are float32 HxW (colours HxWx3), large as the place; None = unchanged."""
 
     height: np.ndarray | None = None  # relief in pixels
     cover: np.ndarray | None = None  # 0..1, how far `paint` hides the surface
@@ -31,9 +32,11 @@ class Layer:
     gloss: np.ndarray | float = 0.0  # strength of the highlight that `height` gives
     shininess: float = 20.0
     glow: np.ndarray | None = None  # light added as such, in parts of the picture's white
+    gleam: float = 0.0  # how far above the picture's own lights it may go, 1 = to white
     recess: float = 1.0  # how far below the picture's own shadows it may go, 1 = not at all, 0 = to black
     reach_px: float = 4.0  # how far a recess shades itself
     softness_px: float = 0.0  # blur beyond the lens
+    whole: bool = False  # one form with soft shoulders, labelled as a whole
     ends_at_mask: bool = False  # a piece that is gone is gone up to the mask's edge: no fading before it
 
 
@@ -60,14 +63,17 @@ def render(place: Place, layer: Layer, light: Light, amount: float) -> np.ndarra
         tint = np.maximum(1 + np.float32(amount) * strength, 0.02)
         surface = surface * (tint if tint.ndim == 3 else tint[..., None])
     if layer.height is not None:
-        lamp, flash = lighting.factors(
-            soften(layer.height, lens) * np.float32(amount), light, layer.shininess, layer.reach_px
-        )
+        relief = soften(layer.height * deeper(layer, amount), lens)
+        lamp, flash = lighting.factors(relief, light, layer.shininess, layer.reach_px)
     else:
         lamp, flash = np.ones(place.shape, np.float32), None
     if layer.cover is not None and layer.paint is not None:
-        cover = np.clip(soften(layer.cover, lens) * min(amount, 1.6), 0, 1)
+        # More of it is both denser and stronger paint; denser alone would level out where the mark was faint.
+        denser = np.float32(amount**0.5)
+        cover = np.clip(soften(layer.cover, lens), 0, 1)
+        cover = cover * denser / (1 + cover * (denser - 1)) if denser > 1 else cover
         paint = soften(np.broadcast_to(layer.paint, picture.shape), lens)
+        paint = place.base + (paint - place.base) * min(denser, 2.0)
         if layer.through > 0:
             paint = paint + layer.through * (surface - place.base)
         surface = surface + cover[..., None] * (paint - surface)
@@ -78,12 +84,27 @@ def render(place: Place, layer: Layer, light: Light, amount: float) -> np.ndarra
         surface = surface + (0.7 * layer.gloss * flash)[..., None] * white
     if layer.glow is not None:
         surface = surface + (soften(layer.glow, lens) * min(amount, 1.3))[..., None] * white
-    surface = within_range(place, surface, kept, layer.recess)
+    surface = within_range(place, surface, kept, layer)
     return surface + missing_grain(place, surface, kept)
 
 
+def deeper(layer: Layer, amount: float) -> np.float32:
+    """How many times as deep the relief gets when the layer is drawn `amount` times as strong.
+
+    Where there is paint, paint carries the defect: more of it helps, a deeper groove would only turn it black.
+    """
+    return np.float32(amount if layer.cover is None and layer.tint is None else min(amount, 1.5))
+
+
+def speck(place: Place) -> Layer:
+    """What any defect is in a mask too small for its form: a soft spot, darker than the surface or on black paler."""
+    dark = float(lighting.luminance(place.base)[place.mask].mean()) > 0.2
+    spot = smoothstep(0.0, 0.7, place.inner) if place.reach > 1.5 else place.mask.astype(np.float32)
+    return Layer(cover=0.8 * spot, paint=place.base * np.float32(0.5) if dark else place.base + np.float32(0.15))
+
+
 def pale(place: Place, layer: Layer) -> Layer:
-    """The same layer for a surface so dark that nothing darker can be seen on it: it shows as dust, salts or a fresh edge."""
+    """The same layer for a surface too dark for shadows: it shows as dust, salts or a fresh edge."""
     body = np.zeros(place.shape, np.float32)
     if layer.cover is not None:
         body = np.maximum(body, layer.cover)
@@ -108,7 +129,7 @@ def soften(a: np.ndarray, sigma: float) -> np.ndarray:
     return blur(np.ascontiguousarray(a, np.float32), sigma) if sigma >= 0.25 else a
 
 
-def within_range(place: Place, image: np.ndarray, kept: np.ndarray, recess: float) -> np.ndarray:
+def within_range(place: Place, image: np.ndarray, kept: np.ndarray, layer: Layer) -> np.ndarray:
     """Bend tones darker or brighter than any the picture has back towards its range; what was there already stays.
 
     Tones are judged without the surface's texture where it is `kept`, so that bending does not iron it flat.
@@ -116,8 +137,9 @@ def within_range(place: Place, image: np.ndarray, kept: np.ndarray, recess: floa
     grey, before = lighting.luminance(image), lighting.luminance(place.picture)
     plain = lighting.luminance(place.base)
     tone = np.maximum(grey * (1 + kept * (plain / np.maximum(before, 0.02) - 1)), 0.002)
-    low = np.minimum(plain, place.optics.dark * recess)
-    high = np.maximum(plain, max(place.optics.bright, WHITE))
+    low = np.minimum(plain, place.optics.dark * layer.recess)
+    bright = max(place.optics.bright, WHITE)
+    high = np.maximum(plain, bright + layer.gleam * (1 - bright))
     bent = np.where(tone < low, low - 0.2 * (low - tone), tone)
     bent = np.where(bent > high, high + 0.25 * (bent - high), bent)
     return image * (np.maximum(bent, 0.004) / tone)[..., None]
@@ -137,8 +159,8 @@ def missing_grain(place: Place, image: np.ndarray, kept: np.ndarray) -> np.ndarr
 def grain_like(place: Place, tile: int = 96) -> np.ndarray:
     """Noise with the level, the spectrum and the colour of the picture's own finest detail, float32 HxWx3.
 
-    Random phases over the amplitude spectrum of a piece of the surroundings (Galerne, Gousseau and Morel 2011); one set of
-    phases for all channels keeps their correlation.
+    Random phases over the amplitude spectrum of a piece of the surroundings (Galerne, Gousseau and Morel 2011); one set
+    of phases for all channels keeps their correlation.
     """
     height, width = place.shape
     fine = place.picture - cv2.GaussianBlur(place.picture, (0, 0), 1.6, borderType=cv2.BORDER_REFLECT_101)

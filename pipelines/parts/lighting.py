@@ -1,7 +1,8 @@
 """How light falls on a relief, and what a photograph tells about its own light, lens and grain.
 
 Heights are in pixels, images float32 HxWx3. Image axes: x to the right, y down, z towards the camera; azimuths are the
-inspector's, in degrees, 0 = light from the right, 90 = from the top of the picture. Knows nothing of defects or surfaces.
+inspector's, in degrees, 0 = light from the right, 90 = from the top of the picture. Knows nothing of defects or
+surfaces.
 """
 
 import math
@@ -71,8 +72,8 @@ def factors(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What relief does to a flat surface: (factor on its albedo, highlight to add per unit of gloss), float32 HxW each.
 
-    Lambert and Blinn-Phong over an ambient share and ambient occlusion, both normalised so that where the surface is flat
-    the factor is 1 and the highlight 0.
+    Lambert and Blinn-Phong over an ambient share and ambient occlusion, both normalised so that where the surface is
+    flat the factor is 1 and the highlight 0.
     """
     lamp = light.vector()
     half = lamp + np.array([0, 0, 1], np.float32)
@@ -94,18 +95,17 @@ def shade(
     light: Light,
     reach_px: float = 4.0,
 ) -> np.ndarray:
-    """The lit surface, float32 HxWx3, not clipped. `gloss` is a number or HxW; a flat surface comes out as its albedo."""
+    """The lit surface, float32 HxWx3, not clipped. `gloss` is a number or HxW; a flat surface gives its albedo."""
     diffuse, highlight = factors(height, light, shininess, reach_px)
     return albedo * diffuse[..., None] + (np.float32(0.7) * gloss * highlight)[..., None]
 
 
 def estimate(picture: np.ndarray) -> Optics:
     """Measure light, sharpness, grain and texture direction of a picture float HxWx3 in [0, 1]."""
-    grey = luminance(picture)
-    window = _middle(grey, 640)
+    whole = cv2.resize(np.asarray(picture, np.float32), _fit(picture.shape, 512), interpolation=cv2.INTER_AREA)
+    grey, window = luminance(whole), luminance(_middle(picture, 640))
     angle, coherence = direction(window)
-    step = max(1, max(grey.shape) // 512)
-    dark, bright = np.quantile(grey[::step, ::step], (0.004, 0.997)).tolist()
+    dark, bright = np.quantile(grey, (0.004, 0.997)).tolist()
     return Optics(
         estimate_light(grey),
         sharpness(window),
@@ -114,7 +114,7 @@ def estimate(picture: np.ndarray) -> Optics:
         coherence,
         dark,
         bright,
-        background(picture),
+        background(whole),
     )
 
 
@@ -141,9 +141,9 @@ def luminance(picture: np.ndarray) -> np.ndarray:
 def estimate_light(grey: np.ndarray) -> Light:
     """Where the lamp most likely stands, from shading; the sum of three witnesses, each weighing what it is worth.
 
-    A near lamp brightens its own side of a flat part. On a part that stands before a background, the rim facing the lamp is
-    bright. Neither can be told from paint, so the usual lamp above and to the left has a small vote that decides when the
-    picture says nothing.
+    A near lamp brightens its own side of a flat part. On a part that stands before a background, the rim facing the
+    lamp is bright. Neither can be told from paint, so the usual lamp above and to the left has a small vote that
+    decides when the picture says nothing.
     """
     small = cv2.resize(grey, _fit(grey.shape, 96), interpolation=cv2.INTER_AREA)
     small = _blur(small, 1.0)

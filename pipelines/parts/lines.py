@@ -1,6 +1,7 @@
-"""Painters of thin defects: scratches, cracks, crazing, cuts and burrs. They follow a painted stroke or lay their own path.
+"""Painters of thin defects: scratches, cracks, crazing, cuts, burrs. They follow a stroke or lay their own path.
 
-A painter takes a place and the values of its kind's parameters and returns a layer; it never touches pixels of the picture.
+A painter takes a place and the values of its kind's parameters and returns a layer; it never touches pixels of the
+picture.
 """
 
 import math
@@ -17,6 +18,7 @@ from pipelines.parts.outlines import own_outline
 from pipelines.parts.place import Place
 
 Values = dict[str, Any]
+GLEAM = 0.5  # freshly bared metal mirrors the lamp: brighter than anything else in the picture
 FINER = 4  # how many times finer than the picture thin things are drawn
 
 
@@ -46,11 +48,13 @@ def thin_px(place: Place, hundredths: float, at_most: float = 1.0) -> float:
     return min(wanted, max(at_most * 2 * place.reach, 1.0)) if place.line else wanted
 
 
-def lighter(place: Place, amount: float) -> np.ndarray:
+def lighter(place: Place, amount: float, gleam: float = 0.0) -> np.ndarray:
     """The surface's colour moved towards the picture's lights (amount > 0) or shadows (< 0), float32 HxWx3."""
     if amount >= 0:
         tone = lighting.luminance(place.base)
-        goal = np.clip(tone * (1 + 1.1 * amount) + 0.06 * amount, None, np.maximum(max(place.optics.bright, WHITE), tone))
+        goal = np.clip(
+            tone * (1 + 1.1 * amount) + 0.06 * amount, None, np.maximum(max(place.optics.bright, WHITE), tone)
+        )
         colour = place.base / np.maximum(tone, 0.02)[..., None]
         return np.clip(goal[..., None] * (colour + 0.35 * amount * (1 - colour)), 0, 1)
     return place.base * (1 + 0.85 * amount)
@@ -74,7 +78,6 @@ def scratches(place: Place, values: Values) -> Layer:
         reach = random.uniform(0.85, 1.0) if single else random.uniform(0.25, 0.95) * random.uniform(0.6, 1)
         start = random.uniform(0, 1 - reach)
         marks.append(shapes.resample(path[int(start * 95) : int((start + reach) * 95) + 2], 96))
-    grooves = np.zeros(place.shape, np.float32)
     for path in marks:
         long = shapes.length(path)
         stray = shapes.wander(random, 96, 0.1) * values["waviness"] * min(0.05 * long, 0.5 * place.reach)
@@ -85,15 +88,22 @@ def scratches(place: Place, values: Values) -> Layer:
         chatter = np.interp(t, np.linspace(0, 1, 48), random.standard_normal(48))
         press = taper * np.clip(1 + values["breaks"] * (0.55 * skips - 0.25) + 0.12 * chatter, 0.04, 1.35)
         own = width * random.uniform(0.55, 1.15) if not single else width
-        body.ribbon(path, np.maximum(own * (0.45 + 0.6 * press), 0.5), np.clip(0.2 + 0.75 * press, 0, 1) * (press > 0.1))
+        body.ribbon(
+            path, np.maximum(own * (0.45 + 0.6 * press), 0.5), np.clip(0.2 + 0.75 * press, 0, 1) * (press > 0.1)
+        )
     grooves = body.done()
     bright = float(values["brightness"])
+    tone = float(lighting.luminance(place.base)[place.mask].mean())
+    most = max(place.optics.bright, WHITE)
+    if bright > 0 and most + GLEAM * (1 - most) - tone < 0.2:
+        bright = -bright  # nothing can be brighter than a white part: there a mark shows by the dirt in it
     raised = np.clip(blur(grooves, 0.8 * width) - 0.4 * grooves, 0, None)
     burnish = 1 + 0.25 * np.clip(place.noise("burnish", 3, octaves=3, gain=0.8), -2, 2)
     return Layer(
         height=width * values["depth"] * (0.35 * raised - 0.5 * grooves),
-        cover=np.clip(grooves * (0.25 + 0.75 * abs(bright)) * burnish, 0, 1),
-        paint=lighter(place, 0.55 * np.sign(bright) + 1.0 * bright),
+        cover=np.clip(grooves * (0.5 + 0.6 * abs(bright)) * burnish, 0, 1),
+        paint=lighter(place, 0.55 * np.sign(bright) + 1.0 * bright, GLEAM),
+        gleam=GLEAM,
         through=0.55,
         gloss=0.25 * grooves,
         reach_px=max(2 * width, 2),
@@ -116,7 +126,8 @@ def crack(place: Place, values: Values) -> Layer:
     around = blur(gap, 1.5 * width)
     depth = values["darkness"]
     return Layer(
-        height=-0.8 * width * depth * gap + values["lips"] * width * np.clip(blur(gap, 0.9 * width) - 0.5 * gap, 0, None),
+        height=-0.8 * width * depth * gap
+        + values["lips"] * width * np.clip(blur(gap, 0.9 * width) - 0.5 * gap, 0, None),
         cover=np.clip(gap * (0.35 + 0.75 * depth), 0, 1),
         paint=place.base * np.float32(0.5 - 0.42 * depth),
         through=0.15,
@@ -135,14 +146,16 @@ def crazing(place: Place, values: Values) -> Layer:
     breaks = place.noise("crazing-breaks", 2.2 * values["mesh"], octaves=4, gain=0.6)
     torn = smoothstep(-0.5, 0.5, breaks + 2.4 * values["closed"] - 1.0 + 1.1 * (alpha - 0.6))
     if place.optics.coherence > 0.3 and random.random() < 0.75:
-        ridge = place.noise("crazing-ridge", 0.75 * values["mesh"], octaves=4, gain=0.55, aniso=3.2, angle=place.optics.angle + math.pi / 2)
-        slope = np.hypot(cv2.Sobel(ridge, cv2.CV_32F, 1, 0, scale=1 / 8), cv2.Sobel(ridge, cv2.CV_32F, 0, 1, scale=1 / 8))
-        away = np.abs(ridge) / np.maximum(slope, 0.25 / mesh)
+        across = place.optics.angle + math.pi / 2
+        ridge = place.noise("crazing-ridge", 0.9 * values["mesh"], octaves=4, gain=0.5, aniso=4.0, angle=across)
+        slope = np.hypot(*lighting.slopes(ridge))
+        lines = np.abs((1.1 * ridge) % 1 - 0.5) / 1.1  # level lines of the noise, about one a mesh
+        away = lines / np.maximum(slope, 0.25 / mesh)
     else:
         border, _ = place.cells("crazing", values["mesh"], 0.16)
         away = border * mesh * 0.5
     swell = np.clip(1 + 0.45 * place.noise("crazing-swell", values["mesh"], octaves=3), 0.35, 2)
-    lines = smoothstep(1.0, 0.25, away / (width * swell)) * torn * smoothstep(0.02, 0.5, alpha)
+    lines = smoothstep(1.0, 0.2, away / (0.75 * width * swell)) * torn * smoothstep(0.02, 0.5, alpha)
     depth = values["darkness"]
     return Layer(
         height=-0.7 * width * lines,
@@ -169,29 +182,34 @@ def cut(place: Place, values: Values) -> Layer:
     t = np.linspace(0, 1, 96)
     jitter = shapes.wander(random, 96, 0.75) * 0.3 * width
     open_at, spread = random.uniform(0.62, 0.85), random.uniform(0.06, 0.16)
-    wound = np.exp(-(((t - open_at) / spread) ** 2)) + 0.35 * np.clip(t / open_at, 0, 1) ** 2 * (t < open_at)
-    gape = wound * np.exp(0.35 * shapes.wander(random, 96, 0.9)) + 0.16 * np.sin(np.pi * t) ** 0.5
-    gape = gape * np.minimum(1, np.minimum(t, 1 - t) * 14)
+    wound = np.exp(-(((t - open_at) / spread) ** 2))
+    gape = (
+        wound * np.exp(0.4 * shapes.wander(random, 96, 0.95)).clip(0.4, 1.4) + 0.20 + 0.15 * (t < open_at) * t / open_at
+    )
+    gape = gape * np.minimum(1, np.minimum(t, 1 - t) * 12) ** 0.7
     body = Canvas(place)
-    path = spine + shapes.sideways(spine) * jitter[:, None]
-    body.ribbon(path, np.maximum(gape * width, 0.5))
+    bulge = random.choice([-0.4, 0.4]) * gape * width  # one lip stays straight, the other gives way
+    path = spine + shapes.sideways(spine) * (jitter + bulge)[:, None]
+    body.ribbon(path, np.maximum(gape * width, 0.5), 0.6 + 0.4 * np.clip(wound * 1.5, 0, 1))
     gap = body.done()
     fibres = Canvas(place)
     wounded = np.flatnonzero(np.abs(t - open_at) < 1.1 * spread)
     side = random.choice([-1.0, 1.0])  # the flap that was pulled shows its torn inside along one lip
-    for _ in range(round(70 * values["fibres"])):
+    for _ in range(round(26 * values["fibres"])):
         at = int(random.choice(wounded))
         root = path[at] + shapes.sideways(path)[at] * side * random.normal(0.22, 0.16) * gape[at] * width
         turn = random.uniform(0, 2 * np.pi)
-        reach = random.uniform(0.25, 0.7) * width
+        reach = random.uniform(0.3, 1.0) * width
         bend = np.cumsum(random.normal(0, 0.5, 9)) + turn
         hair = root + np.cumsum(np.stack([np.cos(bend), np.sin(bend)], 1), 0) * reach / 9
-        fibres.ribbon(hair, max(random.uniform(0.08, 0.2) * width, 0.6), random.uniform(0.45, 1.0))
+        fibres.ribbon(hair, max(random.uniform(0.12, 0.34) * width, 0.7), random.uniform(0.5, 1.0))
     hairs = fibres.done()
     depth = values["darkness"]
     lips = np.clip(blur(gap, 0.9 * width) - 0.55 * gap, 0, None)
     inside = place.base * np.float32(0.42 - 0.36 * depth)
-    pale = np.clip(lighter(place, 1.0) * 0.4 + 0.6 * place.optics.bright * np.array([1.0, 0.96, 0.86], np.float32), 0, 1)
+    pale = np.clip(
+        lighter(place, 1.0) * 0.4 + 0.6 * place.optics.bright * np.array([1.0, 0.96, 0.86], np.float32), 0, 1
+    )
     cover = np.maximum(gap * (0.5 + 0.5 * depth), hairs)
     paint = inside + (np.clip(1.3 * hairs, 0, 1))[..., None] * (pale - inside)
     return Layer(
@@ -217,7 +235,11 @@ def burr(place: Place, values: Values) -> Layer:
     count = max(12, int(long / (1.1 * width)))
     teeth = np.abs(random.standard_normal(count)) * ragged
     fine = np.abs(random.standard_normal(4 * count)) * ragged
-    reach = 0.45 + 0.7 * np.interp(t, np.linspace(0, 1, count), teeth) + 0.35 * np.interp(t, np.linspace(0, 1, 4 * count), fine)
+    reach = (
+        0.45
+        + 0.7 * np.interp(t, np.linspace(0, 1, count), teeth)
+        + 0.35 * np.interp(t, np.linspace(0, 1, 4 * count), fine)
+    )
     swell = np.clip(np.interp(t, np.linspace(0, 1, 9), 0.75 + 0.35 * random.standard_normal(9)), 0.15, 1.5)
     ends = smoothstep(0, 0.08, t) * smoothstep(1, 0.92, t)
     half = (0.5 * width * swell * ends).astype(np.float32)

@@ -19,33 +19,29 @@ def own_outline(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(alpha 0..1, level): alpha falls from 1 to 0 over a shoulder at level 0, both float32 HxW.
 
-    The level is a heap of a few hills that lie inside the mask, warped by noise; `fill` is how much of the mask they take,
-    `aniso` stretches them along the surface's grain, and `follow` lets the shoulder break along the picture's own texture,
-    as a deposit does that keeps to the valleys.
+    The level is a heap of a few hills that lie inside the mask, warped by noise; `fill` is how much of the mask they
+    take, `aniso` stretches them along the surface's grain, and `follow` lets the shoulder break along the picture's own
+    texture, as a deposit does that keeps to the valleys.
     """
     random = place.random(stream)
     angle = place.optics.angle
     x, y = place.grid
     hills = np.zeros(place.shape, np.float32)
     inner = place.inner
-    if place.line or count == 1:
+    if place.line:
         hills = inner.copy()
-        if not place.line:
-            hills = np.maximum(hills, 0) ** 0.8
-            push = random.normal(0, 0.22, 2) * place.reach
-            away = np.hypot(x - place.centre[0] - push[0], y - place.centre[1] - push[1]) / (0.62 * place.size)
-            hills = 0.5 * hills + 0.62 * np.clip(1 - away, 0, 1) - 0.12
     else:
-        tops = place.scatter(random, count, (inner > 0.3).astype(np.float32))
-        for number, (top_x, top_y) in enumerate(tops.tolist()):
-            radius = place.size * random.uniform(0.14, 0.34) * (1.1 if number == 0 else 0.9)
-            cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+        pieces = max(count, 3)  # even one blotch is made of a few that ran together: none is round
+        tops = place.scatter(random, pieces, (inner > (0.3 if count > 1 else 0.5)).astype(np.float32))
+        cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+        for top_x, top_y in tops.tolist():
+            radius = place.size * random.uniform(0.14, 0.34) * (1.0 if count > 1 else 1.25)
             u = (x - top_x) * cos + (y - top_y) * sin
             v = (y - top_y) * cos - (x - top_x) * sin
             stretch = np.float32(max(aniso, 1.0) * random.uniform(0.75, 1.25))
             hills += np.exp(-1.3 * ((u / (radius * stretch)) ** 2 + (v / radius) ** 2))
-        hills = np.minimum(hills, 1.0)
-    warp = place.noise(stream + "-warp", 46, octaves=6, gain=0.52, aniso=aniso, angle=angle)
+        hills = np.minimum(hills, 1.0) if count > 1 else 0.75 * hills / hills.max() + 0.3 * inner
+    warp = place.noise(stream + "-warp", 40, octaves=6, gain=0.58, aniso=aniso, angle=angle)
     level = hills + 0.42 * raggedness * warp
     if place.line:
         threshold = 0.35
@@ -53,7 +49,9 @@ def own_outline(
         inside = level[place.mask & (inner > 0.12)] if bool((inner > 0.12).any()) else level[place.mask]
         threshold = float(np.quantile(inside, 1 - np.clip(fill, 0.05, 0.98)))
     if follow:
-        level = level - 0.12 * follow * np.clip(blur(place.texture, 1.2 * place.optics.sharpness_px + 0.006 * place.size), -1.5, 1.5)
+        level = level - 0.12 * follow * np.clip(
+            blur(place.texture, 1.2 * place.optics.sharpness_px + 0.006 * place.size), -1.5, 1.5
+        )
     level = level - threshold
     shoulder = 0.02 + 0.30 * softness
     alpha = smoothstep(-shoulder, shoulder, level)

@@ -17,6 +17,7 @@ from pipelines.parts import lighting
 from pipelines.parts.lighting import Optics
 
 SKETCH = 192  # the mask's form is read from a copy no larger than this, pixels
+SURROUNDINGS = 40  # pixels that are looked at around the mask at least, for grain and for where traces run
 THIN = 4.0  # a mask this many times longer than wide is a stroke
 
 
@@ -50,8 +51,11 @@ class Place:
 
     @cached_property
     def depth(self) -> np.ndarray:
-        """Distance to the mask's edge in pixels, 0 outside, float32 HxW; the picture's own frame is no edge."""
-        padded = np.pad(self.mask.astype(np.uint8), 1, mode="edge")
+        """Distance to the mask's edge in pixels, 0 outside, float32 HxW.
+
+        The picture's own frame is no edge, unless there is no other.
+        """
+        padded = np.pad(self.mask.astype(np.uint8), 1, mode="constant" if self.mask.all() else "edge")
         return np.ascontiguousarray(cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1])
 
     @cached_property
@@ -92,7 +96,7 @@ class Place:
         return self._around(inside)
 
     def cells(self, stream: str, mesh: float, warp: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """(distance to the nearest border in cells, ids) of cellular noise with meshes `mesh` hundredths of the size."""
+        """(distance to the nearest border in cells, ids) of cells `mesh` hundredths of the place's size."""
         cell_px = max(mesh * self.size / 100, 2.0)
         _, border, ids = cells(self.seed, self.extents, cell_px, warp=warp, stream=stream)
         return self._around(border), self._around(ids)
@@ -100,29 +104,30 @@ class Place:
     def scatter(self, random: np.random.Generator, count: int, weight: np.ndarray) -> np.ndarray:
         """`count` points (x, y) strewn over the mask, as dense as `weight` (HxW, at least 0) says, float Nx2.
 
-        Drawn on a coarse grid over the mask's extents, so that the points do not depend on the number of pixels.
+        Each point throws darts over the mask's extents and keeps the first that the density there lets stand, so the
+        points are the same at any number of pixels, but for a few on a border.
         """
+        tries = 24
         tall, wide = self.extents
         top, left = self.corner
-        grid = (min(40, wide), min(40, tall))
-        share = np.where(self.mask, weight, 0)[top : top + tall, left : left + wide].astype(np.float32)
-        coarse = cv2.resize(share, grid, interpolation=cv2.INTER_AREA).ravel().astype(np.float64)
-        coarse = np.maximum(coarse, 0) + 1e-9
-        picked = random.choice(len(coarse), size=4 * count, p=coarse / coarse.sum())
-        shake = random.random((4 * count, 2))
-        x = left + (picked % grid[0] + shake[:, 0]) * wide / grid[0]
-        y = top + (picked // grid[0] + shake[:, 1]) * tall / grid[1]
-        inside = self.mask[np.minimum(y.astype(int), self.shape[0] - 1), np.minimum(x.astype(int), self.shape[1] - 1)]
-        first = inside.reshape(count, 4).argmax(1)  # each point has four tries of its own, so that one miss moves no other
-        chosen = np.arange(count) * 4 + first
-        return np.stack([x[chosen], y[chosen]], 1)
+        thrown = random.random((count, tries, 3))
+        x = np.minimum(left + thrown[..., 0] * wide, self.shape[1] - 1e-3)
+        y = np.minimum(top + thrown[..., 1] * tall, self.shape[0] - 1e-3)
+        row, column = y.astype(int), x.astype(int)
+        density = np.where(self.mask[row, column], weight[row, column] + 1e-6, 0)
+        highest = float(np.quantile(weight[self.mask], 0.98)) + 1e-6
+        stands = density > thrown[..., 2] * highest
+        # Where none of them stands, the one that came closest does.
+        kept = np.where(stands.any(1), stands.argmax(1), (density / (thrown[..., 2] + 0.02)).argmax(1))
+        each = np.arange(count)
+        return np.stack([x[each, kept], y[each, kept]], 1)
 
     def at(self, field: np.ndarray, points: np.ndarray) -> np.ndarray:
         """A field's values at points (x, y) within the crop."""
         return field[points[:, 1].astype(int), points[:, 0].astype(int)]
 
     def _around(self, inside: np.ndarray) -> np.ndarray:
-        """A field over the mask's extents carried on over the whole crop, whose margin is not made of parts of the size."""
+        """Carry a field over the mask's extents on into the crop's margin, which is a matter of pixels."""
         (top, left), (tall, wide) = self.corner, inside.shape
         below, right = self.shape[0] - top - tall, self.shape[1] - left - wide
         return np.pad(inside, ((top, below), (left, right)), mode="edge")
@@ -166,7 +171,7 @@ class Place:
 
     def measure(self, path: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """For every pixel, (position 0..1 along a path, signed distance across it in pixels), float32 HxW each."""
-        fine = shapes.resample(path, 4 * max(self.shape))
+        fine = shapes.resample(path, max(8, round(1.4 * shapes.length(path))))
         canvas = np.full(self.shape, 255, np.uint8)
         column = np.clip(fine[:, 0].astype(int), 0, self.shape[1] - 1)
         row = np.clip(fine[:, 1].astype(int), 0, self.shape[0] - 1)
@@ -182,7 +187,7 @@ class Place:
         signed = away_x * across[nearest, 0].astype(np.float32) + away_y * across[nearest, 1].astype(np.float32)
         # Beyond its ends the path is the nearest point for a whole fan of pixels: there the plain distance counts.
         distance = np.hypot(away_x, away_y)
-        at_end = (nearest == 0) | (nearest == len(fine) - 1)
+        at_end = (nearest < 3) | (nearest > len(fine) - 4)
         signed = np.where(at_end, np.where(signed < 0, -distance, distance), signed)
         return nearest.astype(np.float32) / (len(fine) - 1), signed
 
@@ -191,7 +196,7 @@ def find(picture: np.ndarray, mask: np.ndarray, optics: Optics, seed: int, grey:
     """Crop a picture around its mask, which is not empty, and read the mask's form."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     tall, wide = int(rows[-1] - rows[0] + 1), int(columns[-1] - columns[0] + 1)
-    margin = int(math.ceil(max(0.12 * max(tall, wide), 6 * optics.sharpness_px, 16)))
+    margin = math.ceil(max(0.12 * max(tall, wide), 6 * optics.sharpness_px, SURROUNDINGS))
     top, left = max(0, int(rows[0]) - margin), max(0, int(columns[0]) - margin)
     window = (slice(top, int(rows[-1]) + 1 + margin), slice(left, int(columns[-1]) + 1 + margin))
     crop, cut = np.ascontiguousarray(picture[window]), np.ascontiguousarray(mask[window])
@@ -236,7 +241,7 @@ def _strokes(mask: np.ndarray) -> list[np.ndarray]:
     width = float(small.sum()) / max(bones, 1)
     if bones < THIN * width or bones < 5:
         return []
-    found = []
+    found: list[np.ndarray] = []
     left = skeleton.copy()
     while len(found) < 12 and left.any():
         trace = _longest(left)

@@ -9,9 +9,10 @@ from pipelines.core import kinds, shapes
 from pipelines.core.errors import BadInput
 
 IDS = (
-    "scratch scratches crack crazing pitted_surface inclusion patches rolled-in_scale hole dent bump stain color "
-    "contamination missing cut fold glue burr open short spur mousebite pin_hole spurious_copper"
-).split()
+    *("scratch", "scratches", "crack", "crazing", "pitted_surface", "inclusion", "patches", "rolled-in_scale", "hole"),
+    *("dent", "bump", "stain", "color", "contamination", "missing", "cut", "fold", "glue", "burr"),
+    *("open", "short", "spur", "mousebite", "pin_hole", "spurious_copper"),
+)
 GOOD = """
 [gouge]
 label = "Gouge"
@@ -38,7 +39,9 @@ def test_every_promised_defect_is_there() -> None:
 @pytest.mark.parametrize("name", IDS)
 def test_a_kind_names_a_brush_a_painter_and_parameters_a_person_can_read(name: str) -> None:
     kind = kinds.get(name)
-    assert kind.shape in shapes.SHAPES and kind.recipe["painter"] and kind.parameters
+    assert kind.shape in shapes.SHAPES
+    assert kind.recipe["painter"]
+    assert kind.parameters
     assert all(len(parameter.help) > 10 for parameter in kind.parameters.values())
 
 
@@ -59,7 +62,8 @@ def test_what_was_asked_is_kept_and_does_not_reshuffle_the_rest(tmp_path: Path) 
     kind = kinds.load(folder(tmp_path, GOOD))["gouge"]
     free = kind.settle(0.5, {}, random.Random(3).random)
     asked = kind.settle(0.5, {"width": 9.0}, random.Random(3).random)
-    assert asked == {**free, "width": 9.0} and asked["depth"] == 0.5
+    assert asked == {**free, "width": 9.0}
+    assert asked["depth"] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -22,16 +22,20 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
 class TestEveryShape:
     def test_a_stroke_leaves_a_mask_of_the_pictures_size(self, shape: str) -> None:
         mask = shapes.draw(shape, (240, 280), STROKE, width_px=40, seed=1)
-        assert mask.shape == (240, 280) and mask.dtype == bool and 20 < mask.sum() < 240 * 280 / 2
+        assert mask.shape == (240, 280)
+        assert mask.dtype == bool
+        assert 20 < mask.sum() < 240 * 280 / 2
 
     def test_a_click_draws_something_at_the_click(self, shape: str) -> None:
         mask = shapes.draw(shape, (200, 200), [(100, 100)], width_px=40, seed=2)
         ys, xs = np.nonzero(mask)
-        assert len(xs) and abs(xs.mean() - 100) < 40 and abs(ys.mean() - 100) < 40
+        assert len(xs)
+        assert abs(xs.mean() - 100) < 40
+        assert abs(ys.mean() - 100) < 40
 
     def test_the_seed_decides_everything(self, shape: str) -> None:
-        drawn = [shapes.draw(shape, (240, 280), STROKE, width_px=40, seed=s) for s in (5, 5)]
-        assert np.array_equal(*drawn)
+        once, again = (shapes.draw(shape, (240, 280), STROKE, width_px=40, seed=5) for _ in range(2))
+        assert np.array_equal(once, again)
 
     def test_twice_the_pixels_is_the_same_shape(self, shape: str) -> None:
         small = shapes.draw(shape, (240, 280), STROKE, width_px=40, seed=3)
@@ -68,7 +72,9 @@ def test_an_unknown_shape_is_refused_with_those_there_are() -> None:
     ("points", "width_px", "says"),
     [([], 3.0, "at least one point"), ([(1.0, float("nan"))], 3.0, "finite"), ([(1.0, 1.0)], 0.0, "width_px = 0")],
 )
-def test_a_stroke_that_cannot_be_drawn_is_refused(points: list[tuple[float, float]], width_px: float, says: str) -> None:
+def test_a_stroke_that_cannot_be_drawn_is_refused(
+    points: list[tuple[float, float]], width_px: float, says: str
+) -> None:
     with pytest.raises(BadInput, match=says):
         shapes.draw("line", (10, 10), points, width_px=width_px, seed=0)
 
@@ -76,7 +82,8 @@ def test_a_stroke_that_cannot_be_drawn_is_refused(points: list[tuple[float, floa
 def test_a_rectangle_covers_exactly_its_pixels() -> None:
     mask = shapes.draw("rectangle", (40, 40), [(10, 12), (20, 30)], width_px=1, seed=0)
     ys, xs = np.nonzero(mask)
-    assert abs(mask.sum() - 10 * 18) <= 10 + 18 + 1 and (xs.min(), ys.min()) == (10, 12)
+    assert abs(mask.sum() - 10 * 18) <= 10 + 18 + 1
+    assert (xs.min(), ys.min()) == (10, 12)
 
 
 def test_an_ellipse_has_the_area_of_an_ellipse() -> None:
@@ -86,4 +93,7 @@ def test_an_ellipse_has_the_area_of_an_ellipse() -> None:
 
 def test_a_wandering_line_starts_and_ends_where_it_should() -> None:
     stray = shapes.wander(np.random.default_rng(0), 77)
-    assert len(stray) == 77 and stray[0] == 0 and stray[-1] == 0 and np.abs(stray).max() > 0.1
+    assert len(stray) == 77
+    assert stray[0] == 0
+    assert stray[-1] == 0
+    assert np.abs(stray).max() > 0.1
