@@ -1,0 +1,45 @@
+"""Command line of the measurements: `python -m bench run --suite cpu`. Exit 1 when a gate does not hold."""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from bench import harness
+
+
+def main(arguments: list[str] | None = None) -> int:
+    # Before numpy, OpenCV or torch are imported: process time with one thread is the figure that load does not move.
+    os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    import cv2
+
+    cv2.setNumThreads(1)
+    from bench import cases
+
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    run = verbs.add_parser("run", help="measure a suite")
+    run.add_argument("--suite", choices=sorted(cases.SUITES), default="cpu", help="which machine it is about")
+    run.add_argument("--case", action="append", default=[], help="this case only (may be given again)")
+    run.add_argument("--rounds", type=int, default=5, help="timed rounds a case, 5 or more")
+    run.add_argument("--out", type=Path, default=Path("bench/results"), help="folder for the JSON file")
+    asked = parser.parse_args(arguments)
+    suite = cases.SUITES[asked.suite]()
+    unknown = sorted(set(asked.case) - set(suite))
+    if unknown:
+        run.error(f"no case {', '.join(unknown)}; the suite {asked.suite} has {', '.join(suite)}")
+    if asked.rounds < 5:
+        run.error(f"--rounds is {asked.rounds}; fewer than 5 say nothing about the worst one")
+
+    results = []
+    for name in asked.case or suite:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            results.append(harness.measure(suite[name](Path(folder)), asked.rounds))
+        print(results[-1], flush=True)
+    print(harness.report(asked.suite, results, asked.out))
+    return 0 if all(result.passed for result in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

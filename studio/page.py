@@ -1,0 +1,23 @@
+"""What the shell and the tabs share: the job bar, Stop, what the browser remembers, and how events are declared."""
+
+from dataclasses import dataclass
+from typing import Any
+
+# Our own HTTP routes are the interface for scripts; the page's events are nobody else's business.
+QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+@dataclass(frozen=True)
+class Page:
+    """The components that every tab may write to or read from."""
+
+    here: Any
+    """Changes once, when the window has opened and events are safe to send: what `Blocks.load` would be for."""
+    bar: Any
+    """The job bar (studio.widgets), showing `watch.job`."""
+    stop: Any
+    """The Stop button of the run in the job bar."""
+    run: Any
+    """gr.BrowserState: the id of the run this browser painted last."""
+    export: Any
+    """gr.BrowserState: the id of the export this browser asked for last."""

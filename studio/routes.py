@@ -1,0 +1,30 @@
+"""Our routes, put together: everything but the page. Knows no Gradio, so that it can be served and tested without."""
+
+import tomllib
+from pathlib import Path
+
+from studio import answers, api, docs, downloads, events, health, uploads
+from studio.context import Context
+
+PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+
+
+def application(context: Context) -> api.Application:
+    """FastAPI with every route of ours; the page is mounted on it last, as it answers to everything else."""
+    about = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
+    app = api.Application(
+        title="Flawsmith", version=about["version"], description=about["description"], docs_url=None, redoc_url=None
+    )
+    answers.install(app, context.runs)
+    for router in (
+        health.router(context),
+        api.catalogue(),
+        events.router(events.Watchers(context.queue)),
+        api.runs(context),
+        uploads.router(context),
+        downloads.router(context),
+        docs.router,
+        api.nothing_here(),
+    ):
+        app.include_router(router)
+    return app

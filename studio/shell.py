@@ -1,0 +1,76 @@
+"""The frame of the page: header with the job bar, then the tabs in working order. Knows no tab from the inside."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import gradio as gr
+
+from studio import theme, watch
+from studio.context import Context
+from studio.page import QUIET, Page
+from studio.tabs import paint
+from studio.widgets import widget
+
+TABS: dict[str, Callable[[Context, Page], None]] = {"Paint": paint.build}
+TITLE = "Flawsmith"
+BRAND = (
+    '<div class="brand"><svg viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="7"/>'
+    '<path d="M7 23.5 14.2 15l2.3 3.2L25 8.5"/></svg><strong>Flawsmith</strong></div>'
+)
+BAR_WORDS = {"idle": "Ready", "others": "+ % more in line", "away": "The studio does not answer"}
+
+# A browser remembers its own run ids, which open nothing by themselves; a fixed key lets them outlive a restart.
+MEMORY = {"secret": "flawsmith"}
+
+# Gradio works on this many events at a time, 40 unless told otherwise; each open window holds one (`_present`) and a run
+# that is followed another. How many a handler may have at a time is another matter, and small.
+MOST_WINDOWS = 1000
+AT_ONCE = 4
+
+
+def build(context: Context) -> gr.Blocks:
+    """The whole page."""
+    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
+        run = gr.BrowserState("", storage_key="flawsmith-run", **MEMORY)
+        export = gr.BrowserState("", storage_key="flawsmith-export", **MEMORY)
+        with gr.Row(elem_id="header", equal_height=True):
+            gr.HTML(BRAND, elem_id="brand")
+            bar = widget("bar", watch.job(None), words=BAR_WORDS, runs="/api/runs", elem_id="bar")
+            stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", min_width=80, scale=0)
+            here = gr.HTML("", visible="hidden", elem_id="here")
+        page = Page(here, bar, stop, run, export)
+        blocks.load(_present, None, here, concurrency_limit=None, **QUIET)
+        stop.click(_stopper(context), bar, None, **QUIET)
+        with gr.Tabs(elem_id="tabs"):
+            for name, build_tab in TABS.items():
+                with gr.Tab(name, id=name.lower()):
+                    build_tab(context, page)
+    blocks.max_threads = MOST_WINDOWS
+    return blocks.queue(default_concurrency_limit=AT_ONCE)
+
+
+async def _present() -> AsyncIterator[str]:
+    """Pending for as long as the window is open, and nothing more.
+
+    Gradio ends a session's stream whenever nothing is pending; an event sent in that moment runs, but the browser never
+    hears of it and the button it came from stays dead (seen in 6.31). With this one pending, that moment never comes.
+    """
+    yield "here"
+    await asyncio.Event().wait()
+
+
+def _stopper(context: Context) -> Callable[[Any], None]:
+    """Stops the run that the job bar shows."""
+
+    def stop(job: Any) -> None:
+        run = job.get("run") if isinstance(job, dict) else None
+        if isinstance(run, str) and run:
+            watch.stop(context, run)
+
+    return stop
+
+
+def mount_options() -> dict[str, Any]:
+    """What belongs to the mounting of the page: its look."""
+    return {"theme": theme.theme(), "css": theme.css()}

@@ -1,0 +1,23 @@
+"""The page's own pieces beside the canvas: samples, job bar, comparison. Each shows a value; none computes one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+FOLDER = Path(__file__).parent
+VIEW = FOLDER.parent / "canvas"
+
+
+def widget(name: str, value: Any, *, scripts: Sequence[Path] = (), **more: Any) -> gr.HTML:
+    """`name`.html, .css and .js of this folder as one component; `scripts` are read before the .js."""
+    files = [*scripts, FOLDER / f"{name}.js"]
+    return gr.HTML(
+        value=value,
+        html_template=(FOLDER / f"{name}.html").read_text(encoding="utf-8"),
+        css_template=(FOLDER / f"{name}.css").read_text(encoding="utf-8"),
+        js_on_load="\n".join(path.read_text(encoding="utf-8") for path in files),
+        apply_default_css=False,
+        **more,
+    )

@@ -1,0 +1,86 @@
+"""A real studio and a real browser for the tests of the page. Both start only when a test asks."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.studio.serving import ask
+
+ROOT = Path(__file__).parents[2]
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+START_S = 90
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A running app.py."""
+
+    port: int
+    runs: Path
+
+    @property
+    def home(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str) -> Any:
+        return ask(self.port, "GET", path).json()
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
+    """The studio as a person starts it, on a free port."""
+    runs = tmp_path_factory.mktemp("studio") / "runs"
+    command = [sys.executable, "app.py", "--no-browser", "--port", "0", "--workers", "0", "--runs", str(runs)]
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert process.stdout
+    try:
+        said = process.stdout.readline()
+        found = re.search(r"http://127\.0\.0\.1:(\d+)", said)
+        assert found, f"app.py did not start: {said!r}"
+        deadline = time.monotonic() + START_S
+        while not _draws(int(found[1])):
+            assert time.monotonic() < deadline, "no worker came up"
+            time.sleep(0.2)
+        yield Studio(int(found[1]), runs)
+    finally:
+        process.terminate()
+        process.wait(30)
+        process.stdout.close()
+
+
+def _draws(port: int) -> bool:
+    """Ready, or lacking only the device worker, which these tests do without."""
+    answer = ask(port, "GET", "/readyz")
+    return answer.status == 200 or "cpu (" not in answer.error["message"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, or a skip that says how to have it. While it is open this thread has a running event loop."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium")
+    if not path:
+        pytest.skip("chromium is not installed: `apt-get install chromium`, or name one in CHROMIUM")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()

@@ -1,0 +1,332 @@
+"""The page as an inspector uses it: Chromium on a running app.py. What needs no browser is tested elsewhere."""
+
+import base64
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from pipelines.core import images
+from tests import pictures
+from tests.studio.conftest import Studio
+
+pytestmark = pytest.mark.browser
+WAIT_MS = 60_000
+WIDTH, HEIGHT = 1440, 900
+
+
+@pytest.fixture
+def window(studio: Studio, browser: Any) -> Iterator[Any]:
+    """A fresh browser profile on the page; fails when the page complained or asked for anything but its own server."""
+    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, accept_downloads=True)
+    context.set_default_timeout(WAIT_MS)
+    page = context.new_page()
+    asked, complaints = watch(page)
+    go(page, studio)
+    yield page
+    context.close()
+    assert complaints == []
+    assert not [url for url in asked if not url.startswith((studio.home, "data:", "blob:"))]
+
+
+def watch(page: Any) -> tuple[list[str], list[str]]:
+    asked: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    return asked, complaints
+
+
+def go(page: Any, studio: Studio) -> None:
+    page.goto(studio.home)
+    page.wait_for_selector(".mc")
+    page.wait_for_function("document.querySelector('#generate').textContent.includes('Generate')")
+
+
+def open_sample(page: Any, name: str = "ceramic_tile") -> None:
+    page.click(f"[data-sample={name}]")
+    ready(page, name)
+
+
+def ready(page: Any, name: str) -> None:
+    page.wait_for_function(
+        "name => document.querySelector('.mc').dataset.ready === '1'"
+        " && document.querySelector('.mc-facts').textContent.includes(name)",
+        arg=name,
+    )
+
+
+def upload(page: Any, folder: Path, name: str, data: bytes) -> None:
+    path = folder / name
+    path.write_bytes(data)
+    page.set_input_files(".mc input[type=file]", path)
+
+
+def middle(page: Any) -> tuple[float, float]:
+    box = page.locator(".mc-stage").bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def drag(page: Any, *way: tuple[float, float]) -> None:
+    """Press, move along the way (from the stage's middle, in screen pixels) and let go."""
+    x, y = middle(page)
+    page.mouse.move(x + way[0][0], y + way[0][1])
+    page.mouse.down()
+    for dx, dy in way[1:]:
+        page.mouse.move(x + dx, y + dy, steps=6)
+    page.mouse.up()
+
+
+def area(page: Any) -> int:
+    return int(page.get_attribute(".mc", "data-painted"))
+
+
+def masks(page: Any) -> list[np.ndarray]:
+    """What the canvas would send, as bool HxW."""
+    sent = page.evaluate("document.querySelector('.mc').canvas.read()")
+    data = [one["mask"].partition(",")[2] for one in sent["areas"]]
+    return [images.decode(base64.b64decode(one), "mask").pixels > 127 for one in data]
+
+
+def generate(page: Any) -> str:
+    """Press Generate and wait until the new result is on the stage; returns the run's id."""
+    before = page.evaluate("document.querySelector('.cmp')?.dataset.run || ''")
+    page.click("#generate")
+    page.wait_for_function(
+        "before => { const one = document.querySelector('.cmp');"
+        " return one?.dataset.run && one.dataset.run !== before && one.dataset.ready === '1'; }",
+        arg=before,
+    )
+    page.wait_for_selector(".bar[data-state=done]")
+    found: str = page.get_attribute(".cmp", "data-run")
+    return found
+
+
+def test_from_a_picture_to_a_labelled_zip(window: Any, studio: Studio) -> None:
+    open_sample(window)
+    drag(window, (-120, -40), (100, 30))
+    window.fill("#field-num_images input", "3")
+    window.keyboard.press("Tab")
+    run = generate(window)
+    assert window.is_visible(".cmp-stage")
+    assert window.locator(".cmp-strip button").count() == 3
+    assert "Nothing else was touched" in window.inner_text(".cmp-facts")
+    window.click(".cmp-keep")
+    window.keyboard.press("r")
+    window.keyboard.press("a")
+    window.wait_for_function("document.querySelector('#kept').textContent.includes('2 pictures kept')")
+    review = json.loads((studio.runs / run / "review.json").read_text())
+    assert review == {"00000": "kept", "00001": "discarded", "00002": "kept"}
+    window.click("#format input")
+    window.get_by_role("option", name="COCO").click()
+    window.click("#export")
+    with window.expect_download() as download:
+        window.click("#download a")
+    with zipfile.ZipFile(io.BytesIO(download.value.path().read_bytes())) as book:
+        found = [json.loads(book.read(name)) for name in book.namelist() if "instances" in name]
+    assert sum(len({one["image_id"] for one in table["annotations"]}) for table in found) == 2
+
+
+def test_a_stroke_lands_under_the_pointer_at_any_zoom(window: Any) -> None:
+    open_sample(window)
+    for wheel in (0, -900, -900, 500, 2400):
+        x, y = middle(window)
+        window.mouse.move(x, y)
+        window.mouse.wheel(0, wheel)
+        window.wait_for_timeout(100)
+        window.keyboard.press("Delete")
+        spot = (x + 31, y - 17)
+        window.mouse.click(*spot)
+        at = window.evaluate(
+            "([x, y]) => document.querySelector('.mc').canvas.view.point({clientX: x, clientY: y})", list(spot)
+        )
+        (mask,) = masks(window)
+        rows, columns = np.nonzero(mask)
+        assert abs(columns.mean() + 0.5 - at[0]) <= 1
+        assert abs(rows.mean() + 0.5 - at[1]) <= 1
+
+
+@pytest.mark.parametrize(
+    ("tool", "way", "least", "most"),
+    [
+        ("brush", [(-100, 0), (100, 0)], 1500, 6000),
+        ("line", [(-100, 0), (100, 0)], 1500, 6000),
+        ("rectangle", [(-50, -25), (50, 25)], 5000, 40000),
+    ],
+)
+def test_each_tool_paints_and_undo_takes_it_back(
+    window: Any, tool: str, way: list[tuple[float, float]], least: int, most: int
+) -> None:
+    open_sample(window)
+    window.click(f".mc-bar [data-tool={tool}]")
+    drag(window, *way)
+    painted = area(window)
+    assert least < painted < most
+    assert np.count_nonzero(masks(window)[0]) == painted
+    window.keyboard.press("Control+z")
+    assert area(window) == 0
+    window.keyboard.press("Control+y")
+    assert area(window) == painted
+
+
+def test_the_canvas_answers_to_keys(window: Any) -> None:
+    open_sample(window)
+    drag(window, (-60, 0), (60, 0))
+    thin = area(window)
+    for key in ("Control+z", "]", "]", "]"):
+        window.keyboard.press(key)
+    drag(window, (-60, 0), (60, 0))
+    thick = area(window)
+    assert thick > 1.3 * thin
+    window.keyboard.press("e")
+    drag(window, (0, -40), (0, 40))
+    assert 0 < area(window) < thick
+    window.keyboard.press("i")
+    assert area(window) > thick
+    window.keyboard.press("Delete")
+    assert area(window) == 0
+    window.keyboard.press("r")
+    assert window.get_attribute(".mc", "data-tool") == "rectangle"
+
+
+def test_one_pixel_stays_one_pixel(window: Any) -> None:
+    open_sample(window)
+    window.evaluate(
+        "() => { const one = document.querySelector('.mc input[name=size]'); one.value = 0;"
+        " one.dispatchEvent(new Event('input')); }"
+    )
+    drag(window, (-80, -30), (80, 50))
+    (mask,) = masks(window)
+    rows, columns = np.nonzero(mask)
+    assert np.count_nonzero(mask) <= 1.1 * max(np.ptp(rows) + 1, np.ptp(columns) + 1)
+    assert cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0] == 2
+
+
+def test_two_areas_ask_for_two_defects(window: Any, studio: Studio) -> None:
+    open_sample(window)
+    drag(window, (-120, -60), (-20, -60))
+    window.click(".mc [data-act=add]")
+    window.click("#defect input")
+    window.get_by_role("option", name="Dent", exact=True).click()
+    window.wait_for_function("document.querySelector('.mc-areas').textContent.includes('2 Dent')")
+    drag(window, (40, 60), (90, 80))
+    assert window.inner_text(".mc-areas").replace("\n", " ").startswith("1 Scratch")
+    run = generate(window)
+    request = studio.get(f"/api/runs/{run}")["request"]
+    assert [one["defect"] for one in request["regions"]] == ["scratch", "dent"]
+    first, second = (images.read_mask(file) for file in sorted((studio.runs / run / "masks").glob("00000.r*.png")))
+    assert np.nonzero(first)[0].mean() < np.nonzero(second)[0].mean()
+    window.get_by_role("tab", name="1 Paint where").click()
+    window.click(".mc-chip >> nth=0 >> button >> nth=0")
+    window.wait_for_function("document.querySelector('#defect input').value === 'Scratch'")
+
+
+def test_a_refresh_and_a_second_window_are_back_on_the_run(window: Any, studio: Studio) -> None:
+    open_sample(window, "wood")
+    drag(window, (-100, 0), (100, 0))
+    run = generate(window)
+    window.reload()
+    window.wait_for_selector(f".cmp[data-run='{run}'][data-ready='1']")
+    second = window.context.new_page()
+    go(second, studio)
+    second.wait_for_selector(f".cmp[data-run='{run}'][data-ready='1']")
+    second.get_by_role("tab", name="1 Paint where").click()
+    ready(second, "wood")
+
+
+def test_a_refusal_is_a_sentence_on_the_page(window: Any, tmp_path: Path) -> None:
+    window.click("#generate")
+    window.wait_for_selector("text=There is no picture yet: open one, or take a sample")
+    open_sample(window)
+    window.click("#generate")
+    window.wait_for_selector("text=Nothing is painted yet: paint over the place where the defect should be")
+    assert window.is_enabled("#generate")
+
+
+def test_a_broken_file_is_named_and_the_old_picture_stays(studio: Studio, browser: Any, tmp_path: Path) -> None:
+    """Without the watch for complaints: the browser logs the refused upload as an error of its own."""
+    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
+    page = context.new_page()
+    go(page, studio)
+    open_sample(page)
+    upload(page, tmp_path, "<b>part.png", b"\x89PNG\r\n\x1a\nnothing")
+    page.wait_for_selector("text=<b>part.png")
+    ready(page, "ceramic_tile")
+    context.close()
+
+
+def test_a_sixteen_bit_tiff_comes_back_with_sixteen_bits(window: Any, studio: Studio, tmp_path: Path) -> None:
+    good = pictures.good(160, 200, bits=16)
+    ok, data = cv2.imencode(".tiff", good[..., ::-1])
+    assert ok
+    upload(window, tmp_path, "part.tiff", data.tobytes())
+    ready(window, "part.tiff")
+    drag(window, (-60, 0), (60, 0))
+    run = generate(window)
+    made = images.read(studio.runs / run / "images" / "00000.png").pixels
+    assert made.dtype == np.uint16
+    assert made.shape == good.shape
+    assert 0 < np.count_nonzero((made != good).any(axis=2)) < good[..., 0].size / 4
+
+
+def test_a_large_photograph_is_painted_on_a_smaller_view(window: Any, studio: Studio, tmp_path: Path) -> None:
+    good = np.tile(pictures.good(300, 400), (10, 10, 1))
+    upload(window, tmp_path, "large.png", images.encode_png(good))
+    ready(window, "large.png")
+    assert "4000 × 3000" in window.inner_text(".mc-facts")
+    drag(window, (-40, 0), (40, 10))
+    (view,) = masks(window)
+    assert max(view.shape) == 2048
+    run = generate(window)
+    asked = images.read_mask(studio.runs / run / "masks" / "00000.asked.png")
+    assert asked.shape == good.shape[:2]
+    share = np.count_nonzero(view) / view.size
+    assert np.count_nonzero(asked) / asked.size == pytest.approx(share, rel=0.01)
+
+
+def test_stop_stops(window: Any, studio: Studio, tmp_path: Path) -> None:
+    good = np.tile(pictures.good(300, 400), (10, 10, 1))
+    upload(window, tmp_path, "large.png", images.encode_png(good))
+    ready(window, "large.png")
+    drag(window, (-40, 0), (40, 10))
+    window.fill("#field-num_images input", "24")
+    window.keyboard.press("Tab")
+    window.click("#generate")
+    window.click("#stop")
+    window.wait_for_selector(".bar[data-state=cancelled]")
+    assert re.fullmatch(r"Stopped: \d+ of 24 finished and kept", window.inner_text(".bar-text"))
+    assert window.is_hidden("#stop")
+    assert window.is_enabled("#generate")
+
+
+def test_a_preset_sets_the_form(window: Any) -> None:
+    window.click("#product input")
+    window.get_by_role("option", name="Steel strip").click()
+    window.wait_for_function("document.querySelector('#defect input').value === 'Crazing'")
+    window.click("#defect input")
+    window.get_by_role("option", name="Rust stain").click()
+    window.wait_for_function("document.querySelector('#about').textContent.includes('stain')")
+    before = window.input_value("#field-seed input")
+    window.click("#dice")
+    window.wait_for_function("old => document.querySelector('#field-seed input').value !== old", arg=before)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1280, 800), (1024, 768)])
+def test_everything_needed_is_in_sight_without_scrolling(window: Any, width: int, height: int) -> None:
+    window.set_viewport_size({"width": width, "height": height})
+    open_sample(window)
+    for needed in (".mc-stage", "#generate", "#defect", "#export", ".mc [data-act=add]", ".mc [data-act=fit]"):
+        box = window.locator(needed).first.bounding_box()
+        assert box["y"] >= 0, needed
+        assert box["y"] + box["height"] <= height, needed
+        assert box["x"] + box["width"] <= width, needed
+    stage = window.locator(".mc-stage").bounding_box()
+    assert stage["width"] * stage["height"] > 0.25 * width * height
