@@ -12,12 +12,14 @@ class Page:
     """The components that every tab may write to or read from."""
 
     here: Any
-    """Changes once, when the window has opened and events are safe to send: what `Blocks.load` would be for."""
+    """Its event `arrive` comes once, when a window has opened and events are safe to send; Blocks.load is too soon."""
     bar: Any
     """The job bar (studio.widgets), showing `watch.job`."""
     stop: Any
     """The Stop button of the run in the job bar."""
     run: Any
     """gr.BrowserState: the id of the run this browser painted last."""
+    picture: Any
+    """gr.BrowserState: the asset id of the picture on the canvas."""
     export: Any
     """gr.BrowserState: the id of the export this browser asked for last."""

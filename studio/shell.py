@@ -1,6 +1,7 @@
 """The frame of the page: header with the job bar, then the tabs in working order. Knows no tab from the inside."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -23,23 +24,25 @@ BAR_WORDS = {"idle": "Ready", "others": "+ % more in line", "away": "The studio 
 # A browser remembers its own run ids, which open nothing by themselves; a fixed key lets them outlive a restart.
 MEMORY = {"secret": "flawsmith"}
 
-# Gradio works on this many events at a time, 40 unless told otherwise; each open window holds one (`_present`) and a run
-# that is followed another. How many a handler may have at a time is another matter, and small.
+# Gradio works on this many events at a time, 40 unless told otherwise: each open window holds one (`_present`), a run
+# that is followed another. How many calls of one handler run at a time is another matter, and small.
 MOST_WINDOWS = 1000
 AT_ONCE = 4
+BEAT_S = 5.0
 
 
 def build(context: Context) -> gr.Blocks:
     """The whole page."""
     with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
         run = gr.BrowserState("", storage_key="flawsmith-run", **MEMORY)
+        picture = gr.BrowserState("", storage_key="flawsmith-picture", **MEMORY)
         export = gr.BrowserState("", storage_key="flawsmith-export", **MEMORY)
         with gr.Row(elem_id="header", equal_height=True):
             gr.HTML(BRAND, elem_id="brand")
             bar = widget("bar", watch.job(None), words=BAR_WORDS, runs="/api/runs", elem_id="bar")
             stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", min_width=80, scale=0)
-            here = gr.HTML("", visible="hidden", elem_id="here")
-        page = Page(here, bar, stop, run, export)
+            here = widget("pulse", 0, beat_s=BEAT_S, alive="/healthz", visible="hidden", elem_id="here")
+        page = Page(here, bar, stop, run, picture, export)
         blocks.load(_present, None, here, concurrency_limit=None, **QUIET)
         stop.click(_stopper(context), bar, None, **QUIET)
         with gr.Tabs(elem_id="tabs"):
@@ -50,14 +53,17 @@ def build(context: Context) -> gr.Blocks:
     return blocks.queue(default_concurrency_limit=AT_ONCE)
 
 
-async def _present() -> AsyncIterator[str]:
+async def _present() -> AsyncIterator[int]:
     """Pending for as long as the window is open, and nothing more.
 
     Gradio ends a session's stream whenever nothing is pending; an event sent in that moment runs, but the browser never
     hears of it and the button it came from stays dead (seen in 6.31). With this one pending, that moment never comes.
+    It speaks now and then: only at a word does Gradio notice that the window is gone, and only by its silence does the
+    window notice that the stream is.
     """
-    yield "here"
-    await asyncio.Event().wait()
+    for beat in itertools.count(1):
+        yield beat
+        await asyncio.sleep(BEAT_S)
 
 
 def _stopper(context: Context) -> Callable[[Any], None]:

@@ -71,12 +71,28 @@ function tell() {
   const sum = areas.reduce((total, number) => total + (strokes.masks.has(number) ? area(strokes.masks.get(number)) : 0), 0);
   root.dataset.painted = sum;
   if (!picture) { find(".mc-facts").replaceChildren(); return; }
+  if (root.dataset.ready === "1") autosave();
   const share = (100 * sum) / (view.width * view.height), shown = share && share < 0.01 ? "< 0.01" : share.toFixed(share < 1 ? 2 : 1);
   const about = document.createElement("i");
   about.textContent = `${picture.name} · ${picture.width} × ${picture.height} · `;
   find(".mc-facts").replaceChildren(about, sum ? words.painted.replace("%", `${shown} %`) : words.nothing);
   find(".mc-facts").title = about.textContent + find(".mc-facts").lastChild.textContent;
   redraw("all");
+}
+
+// A refresh must not cost what was painted. What belongs to another picture is painted over; a full store loses only this.
+const STORE = "flawsmith-strokes";
+function autosave() {
+  try { sessionStorage.setItem(STORE, JSON.stringify({ picture: picture.url, ...strokes.saved() })); }
+  catch (full) { sessionStorage.removeItem(STORE); }
+}
+
+function recall() {
+  const saved = JSON.parse(sessionStorage.getItem(STORE) || "null");
+  if (!saved || saved.picture !== picture.url) return;
+  strokes.restore(saved);
+  active = strokes.areas().at(-1);
+  trigger("select");
 }
 
 function chip(number, place, removable) {
@@ -269,6 +285,7 @@ function load() {
     root.dataset.empty = "";
     view.show(image, image.naturalWidth, image.naturalHeight);
     resize_brush(Math.max(3, Math.max(view.width, view.height) / 64));
+    recall();
     tell();
     root.dataset.ready = "1";
   };

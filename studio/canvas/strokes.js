@@ -88,6 +88,17 @@ class Strokes {
     this.perform(stroke);
   }
 
+  // All that is needed to have the same masks again: strokes and notes are small, masks are not.
+  saved() {
+    return { width: this.width, height: this.height, done: this.done, notes: [...this.notes] };
+  }
+
+  restore(saved) {
+    if (saved.width !== this.width || saved.height !== this.height) return;
+    Object.assign(this, { done: saved.done, undone: [], notes: new Map(saved.notes) });
+    for (const area of new Set(this.done.map((stroke) => stroke.area))) this.rebuild(area);
+  }
+
   rebuild(area) {
     this.mask(area).fill(0);
     for (const stroke of this.done) if (stroke.area === area) this.perform(stroke);

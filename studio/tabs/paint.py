@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from pipelines.core.assets import Asset
 from pipelines.core.errors import BadInput
 from studio import canvas, menu, pictures, results, watch
 from studio.canvas import Painting
@@ -58,7 +59,7 @@ class Parts:
 def build(context: Context, page: Page) -> None:
     """Draws the tab in the block that is open, and wires it."""
     parts = _draw()
-    _pictures(context, parts)
+    _pictures(context, page, parts)
     which.wire(parts.which, parts.painted, CANVAS)
     ship.wire(context, page, parts.compare, parts.out)
     _runs(context, page, parts)
@@ -81,42 +82,43 @@ def _draw() -> Parts:
     return Parts(samples, stages, painted, compare, card, generate, out)
 
 
-def _pictures(context: Context, parts: Parts) -> None:
-    """A picture comes onto the canvas: a sample, or one the canvas has uploaded; named by id, never by path."""
+def _pictures(context: Context, page: Page, parts: Parts) -> None:
+    """A picture comes onto the canvas by id, never by path: a sample, an upload, or the one that was there before."""
 
     def opened(event: gr.EventData) -> list[Any]:
         with watch.refusals():
-            asset = context.assets.get(str(event.asset))
-            return [canvas.shown(pictures.shown(asset)), gr.Tabs(selected=PAINT)]
+            return _open(context.assets.get(str(event.asset)))
 
     def picked(event: gr.EventData) -> list[Any]:
         with watch.refusals():
-            asset = pictures.take_sample(context, str(event.sample))
-            return [canvas.shown(pictures.shown(asset)), gr.Tabs(selected=PAINT)]
+            return _open(pictures.take_sample(context, str(event.sample)))
+
+    def again(asset: Any) -> Any:
+        known = isinstance(asset, str) and context.assets.has(asset)
+        return _open(context.assets.get(asset))[0] if known else gr.skip()
 
     def refused(event: gr.EventData) -> None:
         watch.warn(str(event.sentence))
 
-    parts.painted.open(opened, None, [parts.painted, parts.stages], **QUIET)
-    parts.samples.pick(picked, None, [parts.painted, parts.stages], **QUIET)
+    shown = [parts.painted, parts.stages, page.picture]
+    parts.painted.open(opened, None, shown, **QUIET)
+    parts.samples.pick(picked, None, shown, **QUIET)
+    page.here.arrive(again, page.picture, parts.painted, **QUIET)
     parts.painted.refuse(refused, None, None, **QUIET)
 
 
+def _open(asset: Asset) -> list[Any]:
+    return [canvas.shown(pictures.shown(asset)), gr.Tabs(selected=PAINT), asset.id]
+
+
 def _runs(context: Context, page: Page, parts: Parts) -> None:
-    """Generate submits and follows. After a refresh, or in a second window, the picture and the run come back."""
+    """Generate submits and follows; a window that opens follows on what its browser painted last."""
     form = parts.which.form
 
     def submit(sent: Any, defect: str, *values: Any) -> str:
         with watch.refusals():
             data = asked(context, canvas.painting(sent), defect, form.read(values))
         return watch.submit(context, data)
-
-    def again(run: Any) -> Any:
-        row = watch.find(context, run)
-        image = row.request.get("image") if row is not None else None
-        if image is None or not context.assets.has(image):
-            return gr.skip()
-        return canvas.shown(pictures.shown(context.assets.get(image)))
 
     def follow(event: Callable[..., Any]) -> None:
         shown = [page.bar, page.stop, parts.generate, parts.compare]
@@ -125,7 +127,7 @@ def _runs(context: Context, page: Page, parts: Parts) -> None:
 
     inputs = [parts.painted, parts.which.defect, *form.inputs]
     follow(parts.generate.click(submit, inputs, page.run, js=canvas.read(CANVAS), **QUIET).success)
-    follow(page.here.change(again, page.run, parts.painted, **QUIET).then)
+    follow(page.here.arrive)
 
 
 def _follower(context: Context) -> Callable[[Any], AsyncIterator[list[Any]]]:

@@ -68,7 +68,7 @@ def wire(context: Context, page: Page, compare: Any, out: Out) -> None:
 
     # Two keys in a row are two verdicts: the second must not be dropped because the first is still on its way.
     compare.judge(judge, None, [out.count, out.button], trigger_mode="multiple", **QUIET)
-    page.here.change(count, None, [out.count, out.button], **QUIET)
+    page.here.arrive(count, None, [out.count, out.button], **QUIET)
     begun = out.button.click(export, out.format, page.export, **QUIET)
     shown = [page.bar, page.stop, out.button, out.link]
     begun.success(follow, page.export, shown, concurrency_limit=None, **QUIET)

@@ -17,7 +17,7 @@ async function count() {
     const answer = await fetch(`${props.runs}?limit=50`), waiting = (await answer.json()).runs.filter((run) => run.state === "queued" || run.state === "running");
     const mine = props.value && props.value.run, more = waiting.filter((run) => run.id !== mine).length;
     others.textContent = more ? props.words.others.replace("%", more) : "";
-    if (root.dataset.state === "away") show();
+    if (root.dataset.state === "away") location.reload(); // the stream that results come by ended with the old server
   } catch (problem) {
     root.dataset.state = "away";
     find(".bar-text").textContent = props.words.away;

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,14 @@ class Studio:
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     """The studio as a person starts it, on a free port."""
-    runs = tmp_path_factory.mktemp("studio") / "runs"
-    command = [sys.executable, "app.py", "--no-browser", "--port", "0", "--workers", "0", "--runs", str(runs)]
+    with started(tmp_path_factory.mktemp("studio") / "runs") as running:
+        yield running
+
+
+@contextmanager
+def started(runs: Path, port: int = 0) -> Iterator[Studio]:
+    """app.py with its light worker, from the moment it can draw until it has ended."""
+    command = [sys.executable, "app.py", "--no-browser", "--port", str(port), "--workers", "0", "--runs", str(runs)]
     process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout
     try:

@@ -89,7 +89,9 @@ def test_every_choice_of_the_menu_is_a_request_that_passes(form: Form) -> None:
     choices = [choice for _, product in menu.products() for _, choice in menu.defects(product)]
     assert {menu.fields(choice)["defect"] for choice in choices} == set(kinds.load())
     for choice in choices:
-        assert requests.parse({**given, **form.read(defaults(form)), **menu.fields(choice)})
+        found = requests.parse({**given, **form.read(defaults(form)), **menu.fields(choice)})
+        assert isinstance(found, Inpaint)
+        assert found.defect == menu.fields(choice)["defect"]
         assert menu.help_text(choice).endswith(f"`{menu.fields(choice)['defect']}`")
         assert menu.titles()[choice]
 

@@ -12,7 +12,7 @@ from pipelines.core import images
 from pipelines.core.assets import Asset
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.queue import Owner
-from pipelines.core.requests import parse
+from pipelines.core.requests import Inpaint, parse
 from studio import pictures as seen
 from studio import results
 from studio.canvas import Area, Painting
@@ -71,9 +71,11 @@ def test_nothing_painted_is_a_sentence(context: Context) -> None:
 def test_one_area_is_a_mask_and_several_are_regions(context: Context) -> None:
     asset, values = part(context), {"severity": 0.5, "seed": 9}
     one = parse(paint.asked(context, Painting(asset.id, (area(pictures.disc()),)), "scratch", values))
+    assert isinstance(one, Inpaint)
     assert (one.defect, one.severity, one.seed, one.regions) == ("scratch", 0.5, 9, ())
     both = (area(pictures.disc(), "steel/rust", 0.9), area(pictures.line(), "dent"))
     two = parse(paint.asked(context, Painting(asset.id, both), "scratch", values))
+    assert isinstance(two, Inpaint)
     assert [(one.defect, one.severity) for one in two.regions] == [("stain", 0.9), ("dent", 0.5)]
     assert two.regions[0].look == {"fluid": "rust"}
     assert two.regions[0].mask != two.regions[1].mask

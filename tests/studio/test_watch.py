@@ -68,7 +68,7 @@ def test_following_shows_each_change_and_ends_with_the_run(context: Context) -> 
     me = Owner.me()
 
     async def watched() -> list[tuple[str, int]]:
-        seen = []
+        seen: list[tuple[str, int]] = []
         async for row in watch.follow(context, run):
             assert row
             seen.append((row.state, row.done))

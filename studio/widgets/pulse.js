@@ -1,0 +1,18 @@
+// Hears the server's beat. The first one says that events may be sent. When beats stay away although the server answers,
+// the stream they came by is dead (the server was started again, the machine slept): only a fresh page gets a new one.
+// props, trigger and watch come from gr.HTML.
+const PATIENCE_MS = 1000 * props.beat_s * 4;
+let heard = Date.now(), arrived = false;
+
+watch("value", () => {
+  heard = Date.now();
+  if (arrived) return;
+  arrived = true;
+  trigger("arrive");
+});
+
+setInterval(async () => {
+  if (!arrived || document.hidden || Date.now() - heard < PATIENCE_MS) return;
+  const answer = await fetch(props.alive).catch(() => null);
+  if (answer && answer.ok) location.reload();
+}, PATIENCE_MS / 4);
