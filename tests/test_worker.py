@@ -67,15 +67,21 @@ def progressed(queue: Queue, run: str, before: int) -> bool:
     return len(queue.finished(run)) > before
 
 
-@pytest.mark.timeout(240)
-def test_fifty_kills_leave_every_picture_once_and_equal(tmp_path: Path) -> None:
-    runs, count = tmp_path / "runs", 40
+@pytest.mark.parametrize(
+    ("kills", "count"),
+    [
+        pytest.param(50, 40, marks=pytest.mark.timeout(300)),
+        pytest.param(200, 150, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+    ],
+)
+def test_kills_leave_every_picture_once_and_equal(tmp_path: Path, kills: int, count: int) -> None:
+    runs = tmp_path / "runs"
     request = take(tmp_path, runs, num_images=count, seed=3)
     queue = Queue(runs)
     run = queue.submit(request)
     chance = random.Random(5)
     before, without_progress = 0, 0
-    for _ in range(50):
+    for _ in range(kills):
         worker = subprocess.Popen([*WORK, str(runs)])
         until(partial(held_by, queue, run, worker.pid))
         if without_progress == 2:  # a third death on one item would rightly set the run aside

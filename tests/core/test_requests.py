@@ -1,12 +1,15 @@
 """Requests: what they take, what they refuse, and in which words."""
 
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pipelines.core import ids, requests
 from pipelines.core.errors import BadInput
-from pipelines.core.requests import TASKS, Export, Inpaint, parse
+from pipelines.core.requests import TASKS, Export, Inpaint, Region, parse
 
 GOOD: dict[str, Any] = {"task": "inpaint", "image": "part.png", "mask": "mask.png", "defect": "scratch"}
 
@@ -56,6 +59,46 @@ def test_a_refusal_names_field_value_and_bound(data: dict[str, Any], sentence: s
     with pytest.raises(BadInput) as refused:
         parse(data)
     assert sentence in str(refused.value)
+
+
+KEYS = sorted({key for request in TASKS.values() for key in request.model_fields} | set(Region.model_fields) | {"x"})
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.sampled_from(["inpaint", "export", "scratch", "stain", "procedural", "coco", "changed", "oil", "a.png", ""])
+    | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=6),
+    max_leaves=12,
+)
+TABLES = st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=12)
+
+
+def answered(task: str, table: dict[str, Any]) -> None:
+    """Whatever is asked, the answer is a request that survives its own JSON, or one sentence."""
+    for data in (table, {**TASKS[task].skeleton, **table, "task": task}):
+        try:
+            request = parse(data)
+        except BadInput as refused:
+            said = str(refused)
+        else:
+            assert parse(json.loads(request.model_dump_json())) == request
+            continue
+        assert said
+
+
+@settings(max_examples=1000, deadline=None)
+@given(st.sampled_from(sorted(TASKS)), TABLES)
+def test_any_table_is_a_request_or_a_sentence(task: str, table: dict[str, Any]) -> None:
+    answered(task, table)
+
+
+@pytest.mark.long
+@settings(max_examples=10_000, deadline=None)
+@given(st.sampled_from(sorted(TASKS)), TABLES)
+def test_ten_thousand_tables_are_requests_or_sentences(task: str, table: dict[str, Any]) -> None:
+    answered(task, table)
 
 
 def test_a_request_is_not_a_list() -> None:
