@@ -12,7 +12,9 @@ from pipelines.core.errors import BadInput
 from pipelines.core.models import Models
 from pipelines.core.requests import Inpaint, Region
 from pipelines.core.runs import Painted, Run
-from pipelines.parts import crop, defects, quality
+from pipelines.parts import crop, defects, lighting, quality
+
+MEASURED_PX = 1024  # lamp and tones are read from a copy of the picture no larger than this
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ def run(request: Inpaint, run: Run, models: Models) -> None:
     asked = reduce(np.logical_or, [area.mask for area in areas])
     may_change = reduce(np.logical_or, [crop.feathered(area.mask, request.feather_px) for area in areas])
     box = crop.around(may_change, 0)
+    whole = _measure(picture.pixels, white)
     for index in run.items(request.num_images):
         one = request.for_image(index)
         painted = picture.pixels.copy()
@@ -40,7 +43,7 @@ def run(request: Inpaint, run: Run, models: Models) -> None:
         for number, area in enumerate(areas):
             run.tick(index, request.num_images, f"picture {index + 1} of {request.num_images}")
             region = one.areas()[number]
-            changed, facts = _draw(painted, white, area.mask, region, one, number)
+            changed, facts = _draw(painted, white, area.mask, region, one, number, whole)
             labels.append((changed if one.label == "changed" else area.mask, _facts(region)))
             notes.append(facts)
         changed = np.zeros(asked.shape, bool)
@@ -76,7 +79,13 @@ def _mask(region: Region, picture: images.Picture, assets: Assets) -> np.ndarray
 
 
 def _draw(
-    pixels: np.ndarray, white: int, mask: np.ndarray, region: Region, request: Inpaint, number: int
+    pixels: np.ndarray,
+    white: int,
+    mask: np.ndarray,
+    region: Region,
+    request: Inpaint,
+    number: int,
+    whole: lighting.Optics,
 ) -> tuple[np.ndarray, dict[str, object]]:
     """Draw one defect into `pixels`, in place. Returns bool HxW, what changed, and what was found out on the way."""
     box = crop.around(mask, request.padding_px + request.feather_px)
@@ -93,20 +102,27 @@ def _draw(
         look=region.look,
         grey=before.ndim == 2,
         bits=white.bit_length(),
+        weight=weight * np.float32(request.strength),
+        optics=lighting.within(whole, values),
     )
-    mixed = values + (drawing.image - values) * (weight * request.strength)[..., None]
-    after = images.from_float(mixed, like=before, white=white)
-    after[weight == 0] = before[weight == 0]
-    changed = np.zeros(mask.shape, bool)
-    changed[box.window] = _differs(before, after)
-    if not changed.any():
+    if not drawing.mask.any():
         raise BadInput(
             f"nothing can be seen of {region.defect} in region {number + 1} at severity {region.severity:g} and"
             f" strength {request.strength:g}: raise one of them or paint a larger area",
             "severity",
         )
-    pixels[box.window] = after
+    pixels[box.window] = images.from_float(drawing.image, like=before, white=white)
+    changed = np.zeros(mask.shape, bool)
+    changed[box.window] = drawing.mask
     return changed, dict(drawing.facts)
+
+
+def _measure(pixels: np.ndarray, white: int) -> lighting.Optics:
+    """What the whole picture says about its lamp and its tones."""
+    scale = min(1.0, MEASURED_PX / max(pixels.shape[:2]))
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    small = pixels if scale == 1 else cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return lighting.estimate(images.to_float(small, white))
 
 
 def _differs(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -123,11 +123,42 @@ def _repaint(place: Place, seen: Tones, where: np.ndarray, with_metal: bool) -> 
     )
 
 
-def _frayed(place: Place, where: np.ndarray, amount: float, size_px: float, stream: str) -> np.ndarray:
-    """Fray an outline by noise, without moving it on the whole; `size_px` is the shape's own width."""
-    soft = blur(where, 0.16 * size_px)
-    noise = place.noise(stream, 45 * size_px / place.size, octaves=4, gain=0.7)
-    return smoothstep(0.42, 0.58, soft + 0.22 * amount * noise * np.exp(-(((soft - 0.5) / 0.3) ** 2)))
+def _etched(place: Place, seen: Tones, where: np.ndarray, amount: float, size_px: float, stream: str) -> np.ndarray:
+    """Fray an outline as the etching of this board does; `size_px` is the shape's own width. One piece, no specks.
+
+    `amount` moves it at large, by parts of its width; finely it is as rough as the picture's own edges, no rougher.
+    """
+    rough_px = _edge_roughness(place, seen)
+    reach = max(0.10 * size_px, 1.2 * rough_px, 0.4)
+    soft = blur(where, reach)
+    bends = place.noise(stream, 60 * size_px / place.size, octaves=2)
+    teeth = place.noise(stream + "-teeth", 100 * max(1.5 * rough_px, 1.2) / place.size, octaves=2)
+    stray = np.clip(0.05 * amount * size_px * bends + 1.2 * rough_px * teeth, -0.9 * reach, 0.9 * reach)
+    near = np.exp(-(((soft - 0.5) / 0.28) ** 2))  # noise moves the outline; away from it, it must not make any
+    field = soft + 0.4 * stray / reach * near
+    solid = _one_piece(field > 0.5)
+    edge = min(0.35 / reach, 0.45)
+    return smoothstep(0.5 - edge, 0.5 + edge, np.where(solid, np.maximum(field, 0.5), np.minimum(field, 0.5)))
+
+
+def _edge_roughness(place: Place, seen: Tones) -> float:
+    """How far the picture's own edges between conductor and board stray from smooth ones, pixels."""
+    if not seen.found:
+        return 0.004 * place.size
+    copper = seen.copper.astype(np.float32)
+    smooth = blur(copper, 2.0) > 0.5
+    band = cv2.morphologyEx(smooth.astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+    length = 0.5 * float(band.sum())  # the gradient is two pixels wide
+    return min(float((seen.copper ^ smooth).sum()) / max(length, 1.0), 2.0)
+
+
+def _one_piece(part: np.ndarray) -> np.ndarray:
+    """The largest connected piece with its pinholes filled, bool HxW."""
+    rims, _ = cv2.findContours(part.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    if not rims:
+        return part
+    sheet = np.zeros(part.shape, np.uint8)
+    return cv2.drawContours(sheet, [max(rims, key=cv2.contourArea)], -1, 1, -1) > 0
 
 
 def _run_of_traces(place: Place, copper: np.ndarray) -> float:
@@ -165,7 +196,7 @@ def _middle_of(place: Place, part: np.ndarray) -> tuple[np.ndarray, float]:
     return np.array([column + 0.5, row + 0.5]), float(inside.max())
 
 
-def _splash(place: Place, centre: np.ndarray, radius: float, ragged: float, stream: str) -> np.ndarray:
+def _splash(place: Place, seen: Tones, centre: np.ndarray, radius: float, ragged: float, stream: str) -> np.ndarray:
     """One to three merged drops, 0..1."""
     random = place.random(stream)
     sheet = Canvas(place)
@@ -184,11 +215,11 @@ def _splash(place: Place, centre: np.ndarray, radius: float, ragged: float, stre
         sheet.fill(
             [shapes.outline(random, (beside[0], beside[1]), (small, small * random.uniform(0.7, 1)), turn, 0.25)]
         )
-    return _frayed(place, sheet.done(), ragged, radius, stream)
+    return _etched(place, seen, sheet.done(), ragged, radius, stream)
 
 
 def open_circuit(place: Place, values: Values) -> Layer:
-    """A gap right across the conductor, its ends torn, at times crumbs left in it."""
+    """A gap right across the conductor, its ends uneven, at times a sliver of it left at one end."""
     random = place.random("open")
     seen = tones(place, values["copper"], "copper")
     turn = _run_of_traces(place, seen.copper) if seen.found else place.direction(random)
@@ -197,12 +228,22 @@ def open_circuit(place: Place, values: Values) -> Layer:
     u, v = dx * math.cos(turn) + dy * math.sin(turn), dy * math.cos(turn) - dx * math.sin(turn)
     half = max(values["gap"] * float(np.quantile(np.abs(u[place.mask]), 0.95)), 0.8)
     slant = math.tan(random.normal(0, 0.16))
-    cell = 60 * half / place.size
-    torn = 0.4 * values["raggedness"] * half * place.noise("open-ends", cell, octaves=4, gain=0.65)
-    distance = half - np.abs(u + slant * v) + torn
-    gap = smoothstep(-0.6, 0.6, distance)
-    crumbs = smoothstep(1.6, 1.9, place.noise("open-crumbs", 0.5 * cell, octaves=2) + values["residue"])
-    return _repaint(place, seen, gap * (1 - crumbs), False)
+    # Each end strays as a function of the place across the trace alone: it may be torn, but nothing comes loose.
+    wide = max(float(np.abs(v[place.mask]).max()), 1.0)
+    t, at = np.clip(v / wide, -1, 1), np.linspace(-1, 1, 96)
+    teeth = _edge_roughness(place, seen)
+    steps = max(8, min(96, round(2 * wide / max(2.5 * teeth, 1.5))))
+    sliver = np.exp(-(((at - random.uniform(-0.25, 0.25)) / random.uniform(0.05, 0.12)) ** 2))
+    limits = []
+    for tongue in (values["residue"], 0.0):
+        torn = 0.30 * values["raggedness"] * half * shapes.wander(random, 96, 0.45)
+        torn = torn + teeth * np.interp(at, np.linspace(-1, 1, steps), random.standard_normal(steps))
+        limits.append(half + torn - 1.3 * tongue * half * sliver)
+    lean = u + slant * v
+    ahead = np.interp(t, at, limits[0]) - lean
+    behind = np.interp(t, at, limits[1]) + lean
+    gap = smoothstep(-0.6, 0.6, np.minimum(ahead, behind).astype(np.float32))
+    return _repaint(place, seen, gap, False)
 
 
 def short_circuit(place: Place, values: Values) -> Layer:
@@ -213,11 +254,11 @@ def short_circuit(place: Place, values: Values) -> Layer:
     path = place.path(random, along)
     width = max(values["width"] / 100 * place.size, 1.6)
     width = min(width, 1.7 * place.reach)
-    swell = np.exp(0.25 * shapes.wander(random, 96, 0.6))
+    swell = np.exp(0.25 * values["raggedness"] * shapes.wander(random, 96, 0.4))
     path = path + shapes.sideways(path) * (shapes.wander(random, 96, 0.2) * 0.25 * width)[:, None]
     sheet = Canvas(place)
     sheet.ribbon(path, swell * width)
-    return _repaint(place, seen, _frayed(place, sheet.done(), values["raggedness"], width, "short"), True)
+    return _repaint(place, seen, _etched(place, seen, sheet.done(), values["raggedness"], width, "short"), True)
 
 
 def spur(place: Place, values: Values) -> Layer:
@@ -236,12 +277,13 @@ def spur(place: Place, values: Values) -> Layer:
     room = max(place.run(foot, outward), 1.5)
     t = np.linspace(0, 1, 40)
     reach = values["length"] * room
-    path = foot + outward * (t * (reach + 0.5 * width) - 0.5 * width)[:, None]
+    rooted = width + 1.5 * place.optics.sharpness_px  # it starts within the conductor, or it would stand apart
+    path = foot + outward * (t * (reach + rooted) - rooted)[:, None]
     path = path + shapes.sideways(path) * (np.sin(t * 2.5) * random.normal(0, 0.12) * reach)[:, None]
     taper = np.interp(t, [0, 0.3, 0.8, 1], [1, random.uniform(0.6, 1), random.uniform(0.35, 0.9), 0.25])
     sheet = Canvas(place)
     sheet.ribbon(path, taper * width)
-    return _repaint(place, seen, _frayed(place, sheet.done(), values["raggedness"], width, "spur"), True)
+    return _repaint(place, seen, _etched(place, seen, sheet.done(), values["raggedness"], width, "spur"), True)
 
 
 def mousebite(place: Place, values: Values) -> Layer:
@@ -251,7 +293,7 @@ def mousebite(place: Place, values: Values) -> Layer:
     edge, outward = _edge_point(place, seen)
     radius = max(values["size"] * 0.62 * place.reach, 1.2)
     centre = edge - outward * radius * random.uniform(0.0, 0.5)
-    return _repaint(place, seen, _splash(place, centre, radius, values["raggedness"], "mousebite"), False)
+    return _repaint(place, seen, _splash(place, seen, centre, radius, values["raggedness"], "mousebite"), False)
 
 
 def pin_hole(place: Place, values: Values) -> Layer:
@@ -259,7 +301,7 @@ def pin_hole(place: Place, values: Values) -> Layer:
     seen = tones(place, values["copper"], "copper")
     centre, room = _middle_of(place, seen.copper)
     radius = max(values["size"] * 0.62 * room, 1.0)
-    return _repaint(place, seen, _splash(place, centre, radius, values["raggedness"], "pin_hole"), False)
+    return _repaint(place, seen, _splash(place, seen, centre, radius, values["raggedness"], "pin_hole"), False)
 
 
 def spurious_copper(place: Place, values: Values) -> Layer:
@@ -267,4 +309,4 @@ def spurious_copper(place: Place, values: Values) -> Layer:
     seen = tones(place, values["copper"], "board")
     centre, room = _middle_of(place, ~seen.copper)
     radius = max(values["size"] * 0.62 * room, 1.0)
-    return _repaint(place, seen, _splash(place, centre, radius, values["raggedness"], "spurious_copper"), True)
+    return _repaint(place, seen, _splash(place, seen, centre, radius, values["raggedness"], "spurious_copper"), True)

@@ -46,8 +46,8 @@ PAINTERS: dict[str, Callable[[Place, dict[str, Any]], Layer]] = {
 # needs more.
 VISIBLE = (0.035, 0.075)
 OVER_TEXTURE = (0.4, 0.8)
-STRONGER = 1.45
-TRIES = 6
+STRONGER = 2.5
+TRIES = 3
 BLACK = 0.16  # a surface darker than this hides what darkens it further
 
 
@@ -72,13 +72,15 @@ def draw(
     look: Mapping[str, float | str] | None = None,
     grey: bool = False,
     bits: int = 8,
+    weight: np.ndarray | None = None,
     optics: Optics | None = None,
 ) -> Drawing:
     """Draw `kind` inside `mask` (bool HxW) of a picture (float32 HxWx3 in [0, 1]); outside, nothing changes.
 
     `light` is the lamp's azimuth in degrees (0 right, 90 top), None = as measured. `grey` says that the three channels
-    are one. `optics` saves measuring the picture again, and lets a crop be drawn on as if the whole picture were there.
-    Raises BadInput.
+    are one. `weight` (float32 HxW in [0, 1]) is how much of the change is applied at each pixel, None = all of it; one
+    so small that nothing changes by a step of `bits` gives an empty mask. `optics` saves measuring the picture again,
+    and lets a crop be drawn on as if the whole picture were there. Raises BadInput.
     """
     chosen = kinds.get(kind)
     if picture.ndim != 3 or picture.shape[2] != 3:
@@ -99,16 +101,18 @@ def draw(
     layer = PAINTERS[chosen.recipe["painter"]](here_is, values)
     plain = float(chosen.recipe.get("plain", 1.0))
     drawn, layer, contrast, amount = _visible(here_is, layer, seen.light, severity, plain)
-    changed, label = labels.settle(here_is, drawn, bits, fade=not layer.ends_at_mask, whole=layer.whole)
-    if not label.any():
-        drawn, layer, contrast, amount = _visible(here_is, layers.speck(here_is), seen.light, severity, plain)
-        changed, label = labels.settle(here_is, drawn, bits, fade=False)
     top, left = here_is.box
     window = (slice(top, top + here_is.shape[0]), slice(left, left + here_is.shape[1]))
+    share = None if weight is None else weight[window]
+    fade = not layer.ends_at_mask
+    changed, label = labels.settle(here_is, drawn, bits, fade=fade, whole=layer.whole, weight=share)
+    if not label.any():
+        drawn, layer, contrast, amount = _visible(here_is, layers.speck(here_is), seen.light, severity, plain)
+        changed, label = labels.settle(here_is, drawn, bits, fade=False, weight=share)
     image, whole, height = picture.copy(), np.zeros(mask.shape, bool), np.zeros(mask.shape, np.float32)
     image[window], whole[window] = changed, label
     if layer.height is not None:
-        height[window] = layer.height * layers.deeper(layer, amount) * label
+        height[window] = layer.height * layers.deeper(layer, amount) * label * (1.0 if share is None else share)
     facts = {
         "kind": kind,
         "severity": severity,
@@ -125,11 +129,10 @@ def _visible(
     here: Place, layer: Layer, light: Light, severity: float, plain: float
 ) -> tuple[np.ndarray, Layer, float, float]:
     """(picture with the defect, layer, contrast, amount): strengthened until it stands out."""
-    grey = lighting.luminance(here.picture) - lighting.luminance(here.base)
-    texture = float(np.std(grey[here.mask]))
+    texture = here.roughness
     least = plain * (VISIBLE[0] + severity * (VISIBLE[1] - VISIBLE[0]))
     least = max(least, min(texture * (OVER_TEXTURE[0] + severity * (OVER_TEXTURE[1] - OVER_TEXTURE[0])), 0.12))
-    amount = 1.0
+    amount, gain = 1.0, 0.55  # contrast grows as the amount to the power of the gain: learnt from the last step
     drawn = layers.render(here, layer, light, amount)
     contrast = labels.contrast(here, drawn)
     for attempt in range(TRIES):
@@ -137,7 +140,9 @@ def _visible(
             break
         if contrast < 0.5 * least and attempt == 1 and float(here.base[here.mask].mean()) < BLACK:
             layer, amount = layers.pale(here, layer), 1.0
-        amount *= min(max(least / max(contrast, 1e-3), 1.15), STRONGER)
-        drawn = layers.render(here, layer, light, amount)
+        step = min(max((1.06 * least / max(contrast, 1e-3)) ** (1 / gain), 1.2), STRONGER)
+        drawn, before = layers.render(here, layer, light, amount * step), contrast
         contrast = labels.contrast(here, drawn)
+        gain = float(np.clip(np.log(max(contrast, 1e-6) / max(before, 1e-6)) / np.log(step), 0.25, 1.0))
+        amount *= step
     return drawn, layer, contrast, amount

@@ -18,6 +18,7 @@ from pipelines.parts.lines import Canvas, Values, lighter
 from pipelines.parts.outlines import own_outline
 from pipelines.parts.place import Place
 
+DUST = 0.65  # how pale dust is at least, however dark the part
 FLUIDS = {  # what a full layer lets through of red, green and blue, what it does to gloss, and its rim
     "water": ((0.80, 0.80, 0.79), -0.05, 1.0),
     "oil": ((0.50, 0.44, 0.32), 0.35, 0.35),
@@ -134,7 +135,7 @@ def stain(place: Place, values: Values) -> Layer:
         softness=0.10 + 0.5 * values["softness"],
         raggedness=0.75 if rusty else 0.45,
         count=1 + int(random.integers(3)),
-        fill=0.55,
+        fill=0.5,
         follow=0.7 if rusty else 0.15,
     )
     edge = np.exp(-(((level - 0.02) / (0.025 + 0.06 * values["softness"])) ** 2)) * smoothstep(0.0, 0.25, alpha)
@@ -201,7 +202,8 @@ def contamination(place: Place, values: Values) -> Layer:
     dense = np.exp(1.3 * place.noise("contamination-where", 30, octaves=3)) * (place.inner > 0.12)
     surface = float(lighting.luminance(place.base)[place.mask].mean())
     lean_pale = float(np.clip(0.9 * (0.42 - surface), -0.35, 0.35))  # dust shows on dark parts, dirt on bright ones
-    unit = max(values["size"] / 100 * place.size, 0.9 * place.optics.sharpness_px)
+    texture = min(place.roughness / max(surface, 0.08), 0.3)  # in a busy texture only larger, plainer bits are seen
+    unit = max(values["size"] * (1 + 2.5 * texture) / 100 * place.size, 0.9 * place.optics.sharpness_px)
     points = place.scatter(random, count, dense)
     for (x, y), room in zip(points.tolist(), place.at(place.depth, points).tolist(), strict=True):
         radius = unit * float(np.clip(0.3 + 0.45 * random.pareto(2.2), 0.25, 2.8))
@@ -228,13 +230,13 @@ def contamination(place: Place, values: Values) -> Layer:
     rough = place.noise("contamination-rough", 0.7 * values["size"], octaves=3, gain=0.7)
     usual = float(np.clip(values["tone"] + lean_pale, -1, 1))
     mixed = place.noise("contamination-tone", 2.2 * values["size"], octaves=2)
-    tone = math.copysign(1.0, usual) * np.clip(0.35 + 0.65 * abs(usual) + 0.25 * mixed, 0.15, 1)
+    tone = math.copysign(1.0, usual) * np.clip(0.45 + 0.55 * abs(usual) + 1.5 * texture + 0.2 * mixed, 0.25, 1)
     ground = place.base.mean(-1)
-    pale = ground + (0.9 * max(place.optics.bright, WHITE) - ground) * np.clip(tone, 0, 1)
+    pale = ground + (0.9 * max(place.optics.bright, DUST) - ground) * np.clip(tone, 0, 1)
     tones = np.maximum(
         np.where(tone > 0, np.maximum(pale, ground), ground * (1 + 0.9 * tone)) * (1 + 0.22 * rough), 0.02
     )
-    dust = np.array([1.0, 1.0, 1.0] if place.grey else [1.03, 1.0, 0.92], np.float32)
+    dust = np.array([1.0, 1.0, 1.0] if place.grey else [1.05, 1.0, 0.88], np.float32)
     return Layer(
         height=0.22 * unit * blur(bits, 0.3 * unit) * (1 + 0.3 * rough),
         cover=np.clip(1.1 * solid, 0, 0.92),
@@ -242,6 +244,7 @@ def contamination(place: Place, values: Values) -> Layer:
         through=0.1,
         tint=1 - 0.4 * np.clip(shadow - bits, 0, 1),
         gloss=0.1,
+        gleam=0.4,
         reach_px=max(0.6 * unit, 2),
-        recess=0.8,
+        recess=0.6,
     )

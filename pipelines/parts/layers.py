@@ -84,8 +84,29 @@ def render(place: Place, layer: Layer, light: Light, amount: float) -> np.ndarra
         surface = surface + (0.7 * layer.gloss * flash)[..., None] * white
     if layer.glow is not None:
         surface = surface + (soften(layer.glow, lens) * min(amount, 1.3))[..., None] * white
+    if place.two_tones is not None:
+        return _in_two_tones(place, surface, place.two_tones)
     surface = within_range(place, surface, kept, layer)
     return surface + missing_grain(place, surface, kept)
+
+
+def _in_two_tones(place: Place, image: np.ndarray, tones: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """The drawn image as a picture of two tones shows it: where it goes far enough towards the other tone, it is that.
+
+    Far enough is half of what the defect's plainest parts do, so that a faint one keeps its form.
+    """
+    before = lighting.luminance(place.picture)
+    bright = before > (float(tones[0].mean()) + float(tones[1].mean())) / 2
+    change = lighting.luminance(image) - before
+    # One defect is all of one tone: the one it goes towards on the whole.
+    darker = float(change[place.mask].sum()) < 0
+    towards = blur(np.where(bright, -change, 0) if darker else np.where(bright, 0, change), 0.5)
+    inside = towards[place.mask & (towards > 0.02)]
+    if len(inside) == 0:
+        return place.picture
+    plain = float(np.quantile(inside, 0.75))
+    turned = smoothstep(0.28 * plain, 0.46 * plain, towards)[..., None]
+    return place.picture + turned * ((tones[0] if darker else tones[1]) - place.picture)
 
 
 def deeper(layer: Layer, amount: float) -> np.float32:
@@ -134,14 +155,16 @@ def within_range(place: Place, image: np.ndarray, kept: np.ndarray, layer: Layer
 
     Tones are judged without the surface's texture where it is `kept`, so that bending does not iron it flat.
     """
-    grey, before = lighting.luminance(image), lighting.luminance(place.picture)
     plain = lighting.luminance(place.base)
-    tone = np.maximum(grey * (1 + kept * (plain / np.maximum(before, 0.02) - 1)), 0.002)
-    low = np.minimum(plain, place.optics.dark * layer.recess)
+    flattened = plain / np.maximum(lighting.luminance(place.picture), 0.02)
+    flattened -= 1
+    flattened *= kept
+    flattened += 1
+    tone = np.maximum(lighting.luminance(image) * flattened, 0.002)
     bright = max(place.optics.bright, WHITE)
+    low = np.minimum(plain, place.optics.dark * layer.recess)
     high = np.maximum(plain, bright + layer.gleam * (1 - bright))
-    bent = np.where(tone < low, low - 0.2 * (low - tone), tone)
-    bent = np.where(bent > high, high + 0.25 * (bent - high), bent)
+    bent = tone + 0.8 * np.maximum(low - tone, 0) - 0.75 * np.maximum(tone - high, 0)
     return image * (np.maximum(bent, 0.004) / tone)[..., None]
 
 
@@ -163,13 +186,14 @@ def grain_like(place: Place, tile: int = 96) -> np.ndarray:
     of phases for all channels keeps their correlation.
     """
     height, width = place.shape
-    fine = place.picture - cv2.GaussianBlur(place.picture, (0, 0), 1.6, borderType=cv2.BORDER_REFLECT_101)
     rows, columns = min(tile, height), min(tile, width)
     taken = cv2.boxFilter(
         place.mask.astype(np.float32), -1, (columns, rows), anchor=(0, 0), borderType=cv2.BORDER_CONSTANT
     )[: height - rows + 1, : width - columns + 1]
-    top, left = np.unravel_index(int(np.argmin(taken)), taken.shape)
-    piece = fine[top : top + rows, left : left + columns]
+    top, left = divmod(int(np.argmin(taken)), taken.shape[1])
+    around = place.picture[max(0, top - 6) : top + rows + 6, max(0, left - 6) : left + columns + 6]
+    fine = around - cv2.GaussianBlur(around, (0, 0), 1.6, borderType=cv2.BORDER_REFLECT_101)
+    piece = fine[min(top, 6) : min(top, 6) + rows, min(left, 6) : min(left, 6) + columns]
     limit = 4 * np.median(np.abs(piece)) / 0.6745 + 1e-6  # an edge that runs through the piece is not grain
     piece = np.clip(piece, -limit, limit)
     random = place.random("grain")

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from pipelines.core.noise import blur
+
 AMBIENT = 0.35  # the share of light that comes from everywhere, as in a lit hall rather than a dark room
 ABOVE_LEFT = 135.0  # where people put a lamp, and where an eye expects it when a picture does not say
 
@@ -62,7 +64,7 @@ def occlusion(height: np.ndarray, reach_px: float = 4.0) -> np.ndarray:
     """Light that still reaches a recess, 1 in the open and darker the deeper below its surroundings, float32 HxW."""
     seen = np.ones(height.shape, np.float32)
     for reach in (reach_px, 2.4 * reach_px):
-        around = _blur(height, reach)
+        around = blur(height, reach)
         seen += 0.4 * np.minimum(height - around, 0) / reach
     return np.clip(seen, 0.3, 1)
 
@@ -103,7 +105,7 @@ def shade(
 def estimate(picture: np.ndarray) -> Optics:
     """Measure light, sharpness, grain and texture direction of a picture float HxWx3 in [0, 1]."""
     whole = cv2.resize(np.asarray(picture, np.float32), _fit(picture.shape, 512), interpolation=cv2.INTER_AREA)
-    grey, window = luminance(whole), luminance(_middle(picture, 640))
+    grey, window = luminance(whole), luminance(middle(picture))
     angle, coherence = direction(window)
     dark, bright = np.quantile(grey, (0.004, 0.997)).tolist()
     return Optics(
@@ -118,6 +120,16 @@ def estimate(picture: np.ndarray) -> Optics:
     )
 
 
+def within(whole: Optics, crop: np.ndarray) -> Optics:
+    """Lamp, tones and background of the whole picture, lens, grain and texture of a crop of it, float HxWx3.
+
+    The whole may have been measured on a reduced copy; the crop is at the scale that is drawn at.
+    """
+    window = luminance(middle(crop))
+    angle, coherence = direction(window)
+    return replace(whole, sharpness_px=sharpness(window), grain=grain_level(window), angle=angle, coherence=coherence)
+
+
 def relit(optics: Optics, azimuth_deg: float) -> Optics:
     """The same measurements with the lamp where a person put it."""
     return replace(optics, light=replace(optics.light, azimuth_deg=azimuth_deg))
@@ -126,7 +138,7 @@ def relit(optics: Optics, azimuth_deg: float) -> Optics:
 def background(picture: np.ndarray) -> tuple[float, float, float] | None:
     """The colour behind the part, or None when the surface fills the picture or its frame is uneven."""
     small = cv2.resize(picture.astype(np.float32), _fit(picture.shape, 96), interpolation=cv2.INTER_AREA)
-    part = _foreground(_blur(luminance(small), 1.0))
+    part = _foreground(blur(luminance(small), 1.0))
     if part.all():
         return None
     red, green, blue = np.median(small[~part], axis=0).tolist()
@@ -146,7 +158,7 @@ def estimate_light(grey: np.ndarray) -> Light:
     decides when the picture says nothing.
     """
     small = cv2.resize(grey, _fit(grey.shape, 96), interpolation=cv2.INTER_AREA)
-    small = _blur(small, 1.0)
+    small = blur(small, 1.0)
     rows, columns = small.shape
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
     part = _foreground(small)
@@ -170,7 +182,7 @@ def sharpness(grey: np.ndarray) -> float:
     """Sigma in pixels of the lens and sensor blur, from the sharpest edges re-blurred (Zhuo and Sim 2011)."""
     known = 1.0
     first = _magnitude(grey)
-    second = _magnitude(_blur(grey, known))
+    second = _magnitude(blur(grey, known))
     floor = float(np.quantile(first[::3, ::3], 0.97))
     if floor <= 1e-6:  # a flat picture has no edge; the common camera's blur stands in
         return 0.7
@@ -183,19 +195,25 @@ def sharpness(grey: np.ndarray) -> float:
 
 def grain_level(grey: np.ndarray) -> float:
     """Standard deviation of the finest detail: what a blur of one pixel removes, robust against edges."""
-    fine = np.abs(grey - _blur(grey, 1.0))
+    fine = np.abs(grey - blur(grey, 1.0))
     return float(np.median(fine) / 0.6745 * 1.15)  # MAD; a blur of 1 px takes away 1 / 1.15 of white noise
 
 
 def direction(grey: np.ndarray, scale_px: float = 1.5) -> tuple[float, float]:
     """(angle the lines run along, coherence 0..1) from the mean structure tensor."""
-    across, down = slopes(_blur(grey, scale_px * 0.6))
+    across, down = slopes(blur(grey, scale_px * 0.6))
     bound = 3 * float(np.sqrt(np.mean(across * across + down * down))) + 1e-9
     across, down = np.clip(across, -bound, bound), np.clip(down, -bound, bound)  # one hard edge is not the texture
     xx, yy, xy = float(np.mean(across**2)), float(np.mean(down**2)), float(np.mean(across * down))
     difference = math.hypot(xx - yy, 2 * xy)
     angle = 0.5 * math.atan2(2 * xy, xx - yy) + math.pi / 2
     return angle % math.pi, difference / (xx + yy + 1e-12)
+
+
+def middle(grey: np.ndarray, side: int = 640) -> np.ndarray:
+    """The middle of a picture, HxW or HxWx3, at most `side` pixels wide and tall: enough to know its grain by."""
+    top, left = max(0, (grey.shape[0] - side) // 2), max(0, (grey.shape[1] - side) // 2)
+    return np.ascontiguousarray(grey[top : top + side, left : left + side])
 
 
 def _foreground(small: np.ndarray) -> np.ndarray:
@@ -213,15 +231,6 @@ def _magnitude(grey: np.ndarray) -> np.ndarray:
     return cv2.magnitude(across, down)
 
 
-def _middle(grey: np.ndarray, side: int) -> np.ndarray:
-    top, left = max(0, (grey.shape[0] - side) // 2), max(0, (grey.shape[1] - side) // 2)
-    return np.ascontiguousarray(grey[top : top + side, left : left + side])
-
-
 def _fit(shape: tuple[int, ...], side: int) -> tuple[int, int]:
     scale = min(1.0, side / max(shape[:2]))
     return max(2, round(shape[1] * scale)), max(2, round(shape[0] * scale))
-
-
-def _blur(a: np.ndarray, sigma: float) -> np.ndarray:
-    return cv2.GaussianBlur(np.ascontiguousarray(a, np.float32), (0, 0), sigma, borderType=cv2.BORDER_REFLECT)

@@ -17,6 +17,7 @@ from pipelines.parts.layers import WHITE, Layer
 from pipelines.parts.outlines import own_outline
 from pipelines.parts.place import Place
 
+CREAM = np.array([1.0, 0.75, 0.50], np.float32)  # torn wood, leather and shell inside
 Values = dict[str, Any]
 GLEAM = 0.5  # freshly bared metal mirrors the lamp: brighter than anything else in the picture
 FINER = 4  # how many times finer than the picture thin things are drawn
@@ -58,6 +59,26 @@ def lighter(place: Place, amount: float, gleam: float = 0.0) -> np.ndarray:
         colour = place.base / np.maximum(tone, 0.02)[..., None]
         return np.clip(goal[..., None] * (colour + 0.35 * amount * (1 - colour)), 0, 1)
     return place.base * (1 + 0.85 * amount)
+
+
+def torn_inside(place: Place, amount: float) -> np.ndarray:
+    """The colour of a fresh tear: lighter, and on brown materials the pale inside of wood, leather or shell."""
+    fresh = lighter(place, amount)
+    if place.warmth == 0 or place.grey:
+        return fresh
+    tone = lighting.luminance(fresh)
+    goal = tone + 0.55 * amount * np.maximum(0.85 * max(place.optics.bright, WHITE) - tone, 0)
+    pale = goal[..., None] * CREAM / float(CREAM @ np.array([0.299, 0.587, 0.114]))
+    return fresh + np.float32(0.75 * place.warmth) * (np.clip(pale, 0, 1) - fresh)
+
+
+def bent(place: Place, random: np.random.Generator, spine: np.ndarray, amount: float) -> np.ndarray:
+    """A line laid across an area, bowed and wandering by about `amount` of its length, as no ruler is."""
+    count, long = len(spine), shapes.length(spine)
+    bow = random.normal(0, amount) * np.sin(np.pi * np.linspace(0, 1, count) ** random.uniform(0.7, 1.4))
+    stray = (bow + 0.6 * amount * shapes.wander(random, count, 0.3)) * long
+    room = 0.6 * place.reach
+    return spine + shapes.sideways(spine) * (room * np.tanh(stray / room))[:, None]
 
 
 def scratches(place: Place, values: Values) -> Layer:
@@ -143,19 +164,14 @@ def crazing(place: Place, values: Values) -> Layer:
     mesh = values["mesh"] / 100 * place.size
     width = thin_px(place, values["width"], 1.0)
     alpha, _ = own_outline(place, softness=0.9, raggedness=0.8)
-    breaks = place.noise("crazing-breaks", 2.2 * values["mesh"], octaves=4, gain=0.6)
-    torn = smoothstep(-0.5, 0.5, breaks + 2.4 * values["closed"] - 1.0 + 1.1 * (alpha - 0.6))
     if place.optics.coherence > 0.3 and random.random() < 0.75:
-        across = place.optics.angle + math.pi / 2
-        ridge = place.noise("crazing-ridge", 0.9 * values["mesh"], octaves=4, gain=0.5, aniso=4.0, angle=across)
-        slope = np.hypot(*lighting.slopes(ridge))
-        lines = np.abs((1.1 * ridge) % 1 - 0.5) / 1.1  # level lines of the noise, about one a mesh
-        away = lines / np.maximum(slope, 0.25 / mesh)
+        lines = _hairlines(place, random, values, width, alpha)
     else:
-        border, _ = place.cells("crazing", values["mesh"], 0.16)
-        away = border * mesh * 0.5
-    swell = np.clip(1 + 0.45 * place.noise("crazing-swell", values["mesh"], octaves=3), 0.35, 2)
-    lines = smoothstep(1.0, 0.2, away / (0.75 * width * swell)) * torn * smoothstep(0.02, 0.5, alpha)
+        breaks = place.noise("crazing-breaks", 2.2 * values["mesh"], octaves=4, gain=0.6)
+        torn = smoothstep(-0.5, 0.5, breaks + 2.4 * values["closed"] - 1.0 + 1.1 * (alpha - 0.6))
+        border = place.borders("crazing", values["mesh"], 0.16)
+        swell = np.clip(1 + 0.45 * place.noise("crazing-swell", values["mesh"], octaves=3), 0.35, 2)
+        lines = smoothstep(1.0, 0.2, border * mesh * 0.5 / (0.75 * width * swell)) * torn * smoothstep(0.02, 0.5, alpha)
     depth = values["darkness"]
     return Layer(
         height=-0.7 * width * lines,
@@ -168,60 +184,111 @@ def crazing(place: Place, values: Values) -> Layer:
     )
 
 
+def _hairlines(
+    place: Place, random: np.random.Generator, values: Values, width: float, alpha: np.ndarray
+) -> np.ndarray:
+    """Torn hairlines across the grain, 0..1: of every length and strength, thick in one spot and sparse in another."""
+    mesh = values["mesh"] / 100 * place.size
+    turn = place.optics.angle + math.pi / 2
+    clusters = np.exp(0.9 * place.noise("crazing-clusters", 22, octaves=3))
+    count = round((0.30 + 0.45 * values["closed"]) * (place.size / mesh) ** 2)
+    points = place.scatter(random, count, alpha * clusters)
+    sheet = Canvas(place)
+    t = np.linspace(0, 1, 28)
+    for (x, y), strong in zip(points.tolist(), place.at(alpha, points).tolist(), strict=True):
+        long = mesh * float(np.clip(1.05 * np.exp(0.6 * random.standard_normal()), 0.35, 4.5))
+        lean = turn + random.normal(0, 0.16)
+        forward = np.array([math.cos(lean), math.sin(lean)])
+        steps = np.interp(t, np.linspace(0, 1, 9), random.standard_normal(9))
+        stray = (0.13 * shapes.wander(random, 28, 0.5) + 0.035 * steps) * long
+        path = np.array([x, y]) + forward * ((t - 0.5) * long)[:, None] + np.outer(stray, [-forward[1], forward[0]])
+        press = np.clip(np.sin(np.pi * t) ** 0.6 * (1 + 0.35 * np.interp(t, t[::4], random.standard_normal(7))), 0, 1.4)
+        dark = random.uniform(0.25, 1.0) * (0.35 + 0.65 * strong)
+        own = width * random.uniform(0.6, 1.3)
+        sheet.ribbon(path, np.maximum(own * (0.35 + 0.75 * press), 0.4), np.clip(dark * press, 0, 1))
+    return sheet.done() * smoothstep(0.0, 0.3, alpha)
+
+
 def cut(place: Place, values: Values) -> Layer:
-    """A slit that gapes towards one end, with lips that catch the light and pale torn fibres in the wound."""
+    """A slit by a blade, widest towards one end: dark ground, the far lip lit, the near one in shadow.
+
+    In leather, wood and cloth the lips are torn and a few pale fibres bridge the gap; hard surfaces get a clean gouge,
+    and fibres only when asked for more of them than half.
+    """
     random = place.random("cut")
     width = thin_px(place, values["width"], 0.7)
-    spine = place.path(random)
-    long = shapes.length(spine)
+    spine = shapes.resample(place.path(random), 120)
     if not place.line:
-        bow = random.normal(0, 0.05) * long * np.sin(np.linspace(0, np.pi, 96))
-        spine = spine + shapes.sideways(spine) * bow[:, None]
+        spine = bent(place, random, spine, 0.07)
     if random.random() < 0.5:
         spine = spine[::-1]
-    t = np.linspace(0, 1, 96)
-    jitter = shapes.wander(random, 96, 0.75) * 0.3 * width
-    open_at, spread = random.uniform(0.62, 0.85), random.uniform(0.06, 0.16)
-    wound = np.exp(-(((t - open_at) / spread) ** 2))
-    gape = (
-        wound * np.exp(0.4 * shapes.wander(random, 96, 0.95)).clip(0.4, 1.4) + 0.20 + 0.15 * (t < open_at) * t / open_at
-    )
-    gape = gape * np.minimum(1, np.minimum(t, 1 - t) * 12) ** 0.7
-    body = Canvas(place)
-    bulge = random.choice([-0.4, 0.4]) * gape * width  # one lip stays straight, the other gives way
+    grained = min(max(10 * place.roughness / max(float(place.base[place.mask].mean()), 0.05) - 1, 0.0), 1.0)
+    fibrous = max(place.warmth, grained * (place.optics.coherence < 0.5))
+    t = np.linspace(0, 1, 120)
+    widest = random.uniform(0.55, 0.82)
+    lens = np.clip(np.sin(np.pi * t ** (math.log(0.5) / math.log(widest))), 0, 1) ** random.uniform(1.0, 1.6)
+    mouth = np.exp(-(((t - widest) / random.uniform(0.05, 0.1)) ** 2)) * random.uniform(0.3, 0.9) * fibrous
+    gape = (0.16 + 0.84 * lens + mouth) * np.exp(0.3 * shapes.wander(random, 120, 0.8)).clip(0.6, 1.4)
+    gape = gape * np.minimum(1, np.minimum(t * 9, (1 - t) * 16)) ** 0.8
+    jitter = shapes.wander(random, 120, 0.8) * (0.15 + 0.35 * fibrous) * width
+    bulge = float(random.choice([-0.3, 0.3])) * gape * width  # one lip stays straight, the other gives way
     path = spine + shapes.sideways(spine) * (jitter + bulge)[:, None]
-    body.ribbon(path, np.maximum(gape * width, 0.5), 0.6 + 0.4 * np.clip(wound * 1.5, 0, 1))
+    body = Canvas(place)
+    body.ribbon(path, np.maximum(gape * width, 0.5), np.clip(0.35 + 1.3 * gape, 0, 1))
     gap = body.done()
-    fibres = Canvas(place)
-    wounded = np.flatnonzero(np.abs(t - open_at) < 1.1 * spread)
-    side = random.choice([-1.0, 1.0])  # the flap that was pulled shows its torn inside along one lip
-    for _ in range(round(26 * values["fibres"])):
-        at = int(random.choice(wounded))
-        root = path[at] + shapes.sideways(path)[at] * side * random.normal(0.22, 0.16) * gape[at] * width
-        turn = random.uniform(0, 2 * np.pi)
-        reach = random.uniform(0.3, 1.0) * width
-        bend = np.cumsum(random.normal(0, 0.5, 9)) + turn
-        hair = root + np.cumsum(np.stack([np.cos(bend), np.sin(bend)], 1), 0) * reach / 9
-        fibres.ribbon(hair, max(random.uniform(0.12, 0.34) * width, 0.7), random.uniform(0.5, 1.0))
-    hairs = fibres.done()
+    lamp = place.optics.light.vector()
+    away = blur(gap, 0.25 * width)
+    far, near = (
+        np.clip(1.4 * _moved(away, -lamp[0] * side * 0.6 * width, -lamp[1] * side * 0.6 * width) - gap, 0, 1)
+        for side in (1, -1)
+    )
+    torn = np.clip(0.8 + 0.25 * place.noise("cut-lip", 6 * values["width"], octaves=2), 0.4, 1.2)
+    lit = np.clip(0.8 * values["lips"] * far * torn, 0, 1)
+    wall = gap * np.clip(1 - 1.2 * _moved(away, -lamp[0] * 0.5 * width, -lamp[1] * 0.5 * width), 0, 1)
+    hairs = _fibres(place, random, path, gape * width, values["fibres"] - 0.5 * (1 - fibrous))
     depth = values["darkness"]
-    lips = np.clip(blur(gap, 0.9 * width) - 0.55 * gap, 0, None)
-    inside = place.base * np.float32(0.42 - 0.36 * depth)
-    pale = np.clip(
-        lighter(place, 1.0) * 0.4 + 0.6 * place.optics.bright * np.array([1.0, 0.96, 0.86], np.float32), 0, 1
-    )
-    cover = np.maximum(gap * (0.5 + 0.5 * depth), hairs)
-    paint = inside + (np.clip(1.3 * hairs, 0, 1))[..., None] * (pale - inside)
+    ground = place.base * np.float32(0.45 - 0.38 * depth)
+    fresh = torn_inside(place, 0.8)
+    paint = ground + (0.35 * wall)[..., None] * (place.base - ground)
+    bright = np.clip(np.maximum(lit * (1 - gap), hairs), 0, 1)
+    paint = paint + (bright / np.maximum(np.maximum(gap * (1 - hairs), bright), 1e-3))[..., None] * (fresh - paint)
     return Layer(
-        height=values["lips"] * 1.6 * width * lips - 0.5 * width * gap,
-        cover=np.clip(cover, 0, 1),
+        height=-values["lips"] * width * blur(gap, 0.9 * width),
+        cover=np.clip(np.maximum(gap * (0.55 + 0.45 * depth), bright), 0, 1),
         paint=paint,
-        through=0.1,
-        tint=1 - np.clip(0.3 * depth * blur(gap, 1.2 * width), 0, 0.3),
-        gloss=0.1,
+        through=0.15,
+        tint=1 - np.clip(0.45 * depth * near * torn, 0, 0.4),
+        gloss=0.12 + 0.3 * (1 - fibrous) * float(place.optics.coherence > 0.3),
         reach_px=max(width, 2),
-        recess=0.5,
+        recess=0.45,
     )
+
+
+def _moved(field: np.ndarray, right: float, down: float) -> np.ndarray:
+    """A field shifted by so many pixels."""
+    turn = np.array([[1, 0, right], [0, 1, down]], np.float32)
+    return cv2.warpAffine(field, turn, (field.shape[1], field.shape[0]), borderMode=cv2.BORDER_REPLICATE)
+
+
+def _fibres(
+    place: Place, random: np.random.Generator, path: np.ndarray, widths: np.ndarray, amount: float
+) -> np.ndarray:
+    """Thin threads from lip to lip where a slit gapes most, 0..1."""
+    sheet = Canvas(place)
+    across = shapes.sideways(path)
+    open_at = np.flatnonzero(widths > 0.6 * widths.max())
+    t = np.linspace(0, 1, 12)
+    for _ in range(round(max(0.0, 8 * amount))):
+        start = int(random.choice(open_at))
+        end = int(np.clip(start + random.normal(0, 5), 0, len(path) - 1))
+        left, right = path[start] + across[start] * 0.55 * widths[start], path[end] - across[end] * 0.55 * widths[end]
+        sag = random.normal(0, 0.18) * widths[start] * np.sin(np.pi * t)
+        thread = left + (right - left) * t[:, None]
+        thread = thread + shapes.sideways(thread) * sag[:, None]
+        torn_at = random.uniform(0.45, 1.6)  # most hold, some are torn and hang from one lip
+        kept = max(3, round(min(torn_at, 1) * 12))
+        sheet.ribbon(thread[:kept], random.uniform(0.05, 0.13) * widths.max(), random.uniform(0.35, 0.8))
+    return sheet.done()
 
 
 def burr(place: Place, values: Values) -> Layer:
@@ -229,6 +296,8 @@ def burr(place: Place, values: Values) -> Layer:
     random = place.random("burr")
     width = thin_px(place, values["width"], 0.8)
     spine = place.path(random)
+    if not place.line:
+        spine = bent(place, random, spine, 0.07)
     long = shapes.length(spine)
     t, across = place.measure(spine)
     ragged = values["raggedness"]

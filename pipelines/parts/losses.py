@@ -13,7 +13,7 @@ from pipelines.core import shapes
 from pipelines.core.noise import blur, smoothstep
 from pipelines.parts import lighting
 from pipelines.parts.layers import Layer
-from pipelines.parts.lines import Canvas, Values, lighter
+from pipelines.parts.lines import Canvas, Values, lighter, torn_inside
 from pipelines.parts.place import Place
 
 
@@ -56,7 +56,7 @@ def pits(place: Place, values: Values) -> Layer:
 
 
 def hole(place: Place, values: Values) -> Layer:
-    """A dark ground, a wall lit on the side away from the lamp, a chipped rim of fresh material, at times cracks."""
+    """A dark ground, a wall lit on the side away from the lamp, a scraped rim of fresh material, at times splits."""
     random = place.random("hole")
     room = place.reach if not place.line else 0.9 * place.reach
     radius = room * values["size"] * 0.92
@@ -65,59 +65,53 @@ def hole(place: Place, values: Values) -> Layer:
     if not place.mask[int(np.clip(centre[1], 0, place.shape[0] - 1)), int(np.clip(centre[0], 0, place.shape[1] - 1))]:
         deepest = np.unravel_index(int(np.argmax(place.depth)), place.shape)
         centre = (float(deepest[1]) + 0.5, float(deepest[0]) + 0.5)
-    torn = 1 - values["roundness"]
+    torn, chipped = 1 - values["roundness"], values["chipping"]
     squeeze = random.uniform(1 - 0.35 * torn, 1.0)
     lean = random.uniform(0, np.pi)
     mouth = Canvas(place)
     mouth.fill([shapes.outline(random, centre, (radius, radius * squeeze), lean, 0.06 + 0.5 * torn)])
     gap = mouth.done()
-    chipped = values["chipping"]
-    ring = Canvas(place)
-    ring.fill(
-        [
-            shapes.outline(
-                random,
-                (centre[0] + random.normal(0, 0.12) * radius, centre[1] + random.normal(0, 0.12) * radius),
-                (radius * (1.05 + 0.45 * chipped), radius * squeeze * (1.05 + 0.4 * chipped)),
-                lean,
-                0.15 + 0.4 * torn,
-            )
-        ]
-    )
     rough = place.noise("hole-rough", 4, octaves=4, gain=0.7)
-    chip = ring.done() * float(chipped > 0.12)
-    chip = smoothstep(0.35, 0.65, blur(chip, 0.05 * radius) + 0.12 * rough * (blur(chip, 0.15 * radius) > 0.05)) * (
-        1 - gap
-    )
+    ring, grooves = _scraped(place, random, centre, radius, chipped)
+    near = blur(ring, 0.15 * radius) > 0.05
+    chip = smoothstep(0.38, 0.62, blur(ring, 0.04 * radius) + (0.04 + 0.06 * torn) * rough * near) * (1 - gap)
     cracks = Canvas(place)
     first, count = random.uniform(0, 2 * np.pi), round(values["cracks"])
     for number in range(count):
         turn = first + 2 * np.pi * number / count + random.normal(0, 0.35)
         forward = np.array([math.cos(turn), math.sin(turn)])
-        reach = random.uniform(0.6, 1.2) * max(0.55 * place.size - radius, 0.7 * radius)
-        spine = np.array(centre) + forward * np.linspace(0.9 * radius, radius + reach, 30)[:, None]
-        for path, relative in shapes.crack_paths(random, spine, 0.6, 0, 0.16):
-            width = relative * (1 - np.linspace(0, 1, len(path))) ** 0.7 * 0.10 * radius
+        reach = random.uniform(0.5, 0.95) * max(place.run(np.array(centre), forward) - radius, 0.5 * radius)
+        spine = np.array(centre) + forward * np.linspace(0.5 * radius, radius + reach, 30)[:, None]
+        for path, relative in shapes.crack_paths(random, spine, 0.6, 0, 0.13):
+            width = relative * (1 - np.linspace(0, 1, len(path))) ** 0.6 * 0.12 * radius
             cracks.ribbon(path, np.maximum(width, 0.5))
     lines = cracks.done() * (1 - gap)
+    crumbs = _crumbs(place, random, centre, radius, round(random.uniform(0, 9) * chipped)) * (1 - gap) * (1 - chip)
     lamp = place.optics.light.vector()
     x, y = place.grid
     side = ((x - centre[0]) * -lamp[0] + (y - centre[1]) * -lamp[1]) / (radius * 0.65)
     near_edge = np.clip(2.2 * (1 - blur(gap, 0.30 * radius)), 0, 1)
     wall = near_edge**1.5 * smoothstep(-0.35, 1.0, side)
     dark = values["darkness"]
-    inside = place.base * ((1 - dark) * (0.55 + 0.16 * rough) + (0.75 - 0.35 * dark) * wall * (1 + 0.16 * rough))[
+    inside = place.base * ((1 - dark) * (0.55 + 0.08 * rough) + (0.75 - 0.35 * dark) * wall * (1 + 0.16 * rough))[
         ..., None
     ].clip(0.02, 1)
-    fresh = lighter(place, 0.85) * np.clip(1 + 0.10 * rough, 0.6, 1.4)[..., None]
+    slope = np.clip(1 - 0.35 * blur(gap, 0.22 * radius) + 0.09 * rough, 0.5, 1.3) * (1 - 0.6 * grooves)
+    fresh = torn_inside(place, 0.8) * slope[..., None]
     paint = inside * gap[..., None] + fresh * (1 - gap)[..., None]
-    paint = np.where((lines > 0.02)[..., None] & (gap < 0.5)[..., None], place.base * np.float32(0.3), paint)
+    split = np.where((gap < 0.5) & (crumbs < 0.1), np.clip(2 * lines, 0, 1), 0)[..., None]
+    paint = paint + split * (place.base * np.float32(0.3) - paint)
     lip = np.clip(blur(gap, 0.12 * radius) - 0.5 * gap, 0, None)
     return Layer(
         height=radius
-        * (0.05 * lip * (1 + 0.4 * rough) - 0.07 * blur(chip, 0.06 * radius) * (1 + 0.35 * rough))
+        * (
+            0.05 * lip * (1 + 0.4 * rough)
+            - 0.09 * blur(chip, 0.05 * radius) * (1 + 0.2 * rough)
+            - 0.06 * blur(grooves, 0.03 * radius)
+            + 0.05 * blur(crumbs, 0.03 * radius)
+        )
         * (1 - gap),
-        cover=np.clip(gap + 0.8 * chip + 0.8 * lines, 0, 1).astype(np.float32),
+        cover=np.clip(gap + 0.9 * chip + 0.8 * lines + 0.85 * crumbs, 0, 1).astype(np.float32),
         paint=paint.astype(np.float32),
         through=0.0,
         tint=(1 - 0.22 * np.clip(blur(gap, 0.25 * radius), 0, 1) * (1 - gap)).astype(np.float32),
@@ -127,8 +121,45 @@ def hole(place: Place, values: Values) -> Layer:
     )
 
 
+def _scraped(
+    place: Place, random: np.random.Generator, centre: tuple[float, float], radius: float, chipped: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """(collar where the rim is broken or gnawed away, grooves in it), each 0..1: lobes side by side around a mouth."""
+    collar, grooves = Canvas(place), Canvas(place)
+    if chipped < 0.12:
+        return collar.done(), grooves.done()
+    whole = shapes.outline(random, centre, (radius * (1.0 + 0.15 * chipped),) * 2, random.uniform(0, np.pi), 0.3)
+    collar.fill([whole])
+    bites, start = int(random.integers(4, 9)), random.uniform(0, 2 * np.pi)
+    for number in range(bites):
+        turn = start + 2 * np.pi * number / bites + random.normal(0, 0.3)
+        forward = np.array([math.cos(turn), math.sin(turn)])
+        large = radius * random.uniform(0.16, 0.50) * (0.35 + 0.65 * chipped)
+        middle = np.array(centre) + forward * radius * random.uniform(0.95, 1.25)
+        oval = (large, large * random.uniform(0.55, 0.9))
+        collar.fill([shapes.outline(random, (middle[0], middle[1]), oval, turn, 0.15)])
+        if random.random() < 0.45 * chipped:
+            along = np.array([-forward[1], forward[0]]) * random.choice([-1.0, 1.0]) + random.normal(0, 0.5, 2)
+            mark = middle + forward * 0.2 * large + along * np.linspace(-0.6, 0.6, 9)[:, None] * large
+            grooves.ribbon(mark, 0.30 * large * np.sin(np.linspace(0.3, np.pi - 0.3, 9)))
+    return collar.done(), grooves.done()
+
+
+def _crumbs(
+    place: Place, random: np.random.Generator, centre: tuple[float, float], radius: float, count: int
+) -> np.ndarray:
+    """A few splinters of the inside that fell beside a hole, 0..1."""
+    sheet = Canvas(place)
+    for _ in range(count):
+        turn, out = random.uniform(0, 2 * np.pi), radius * random.uniform(1.35, 2.1)
+        at = (centre[0] + out * math.cos(turn), centre[1] + out * math.sin(turn))
+        large = radius * random.uniform(0.03, 0.10)
+        sheet.fill([shapes.outline(random, at, (large, large * random.uniform(0.35, 0.8)), random.uniform(0, 3), 0.5)])
+    return sheet.done()
+
+
 def missing(place: Place, values: Values) -> Layer:
-    """A piece gone. Before a background, the background shows; within a surface, a rough dark wound."""
+    """A piece gone. Before a background, the background shows; within a surface, the rough inside of a chip."""
     random = place.random("missing")
     ground = place.optics.background
     behind = np.zeros(place.shape, bool)
@@ -137,44 +168,58 @@ def missing(place: Place, values: Values) -> Layer:
         behind = apart < 0.07
     open_side = float((behind & place.mask).sum()) > 0.04 * float(place.mask.sum())
     scale = max(place.reach, 1.0)
-    _, ids = place.cells("missing", 12, 0.12)
-    chance = random.standard_normal((4096, 3)).astype(np.float32)[ids % 4096]
-    chips = blur(chance[..., 0], 0.004 * place.size)  # material breaks in chips: straight runs between corners
-    splinters = place.noise("missing-splinters", 8, octaves=5, gain=0.66)
+    ids = place.facets("missing", 12, 0.12)
+    chance = random.standard_normal(4096).astype(np.float32)[ids % 4096]
+    chips = blur(chance, 0.004 * place.size)  # material breaks in chips: straight runs between corners
+    splinters = place.noise("missing-splinters", 8, octaves=4, gain=0.6)
     inner = _inside_of_break(place, random, behind if open_side else None) / scale
-    stray = values["jaggedness"] * (0.08 * chips + 0.05 * splinters)
+    stray = values["jaggedness"] * (0.06 * chips + 0.035 * splinters)
     level = inner + stray * np.minimum(inner * 8, 1)
     start = 0.08
     level = np.where(_largest(level > start - 0.015), level, 0).astype(np.float32)
     gone = smoothstep(start - 0.012, start + 0.012, level)
-    rough = place.noise("missing-rough", 4, octaves=5, gain=0.72)
-    band = max(0.12 * values["edge"], 1.2 * place.optics.sharpness_px / scale)
-    broken = gone * smoothstep(start + 1.5 * band, start + 0.7 * band, level + 0.03 * rough)
+    rough = place.noise("missing-rough", 1.6, octaves=3, gain=0.8)
+    band = max(0.15 * values["edge"], 1.2 * place.optics.sharpness_px / scale)
+    broken = gone * smoothstep(start + 1.5 * band, start + 0.7 * band, level + 0.02 * rough)
     lamp = place.optics.light.vector()
+    across, down = lighting.slopes(blur(inner * scale, 0.06 * scale))
+    facing = np.clip(-(across * lamp[0] + down * lamp[1]), -1, 1)
     if open_side and ground is not None:
-        across, down = lighting.slopes(blur(inner * scale, 0.06 * scale))
-        facing = np.clip(-(across * lamp[0] + down * lamp[1]), -1, 1)
         wall = lighter(place, 0.25) * np.clip(0.85 + 0.4 * facing + 0.12 * rough, 0.25, 1.5)[..., None]
         floor = np.broadcast_to(np.array(ground, np.float32), place.base.shape)
-        relief = None
     else:
+        # A chip: its edge goes down at once, so the side next to the lamp lies in its own shadow and the far side is
+        # lit; its ground is one or two faces of the broken inside, each a little turned.
         depth = values["depth"]
         x, y = place.grid
-        planes = chance[..., 1] * np.sin(x * 0.9 / scale) + chance[..., 2] * np.cos(y * 0.9 / scale)
-        tilt = blur(planes, 0.01 * place.size)
-        bowl = smoothstep(start - 0.02, start + 0.16 + 0.25 * depth, level)
-        relief = scale * depth * (-0.30 * bowl + gone * (0.03 * tilt + 0.012 * rough))
-        sunk = 0.35 * depth * scale
-        moved = np.array([[1, 0, -lamp[0] * sunk], [0, 1, -lamp[1] * sunk]], np.float32)
+        lean = random.uniform(0, 2 * np.pi, 2)
+        planes = [
+            np.float32(math.cos(a)) * (x - place.centre[0]) + np.float32(math.sin(a)) * (y - place.centre[1])
+            for a in lean
+        ]
+        faces = np.maximum(planes[0], planes[1] - 0.15 * scale) / scale
+        turned_x, turned_y = lighting.slopes(blur(faces.astype(np.float32) * scale, 0.03 * scale))
+        tilt = turned_x * lamp[0] + turned_y * lamp[1]
+        away = 0.28 * depth * scale
+        moved = np.array([[1, 0, -lamp[0] * away], [0, 1, -lamp[1] * away]], np.float32)
         rim = cv2.warpAffine(1 - gone, moved, (place.shape[1], place.shape[0]), borderMode=cv2.BORDER_REPLICATE)
-        shadow = blur(rim, 0.12 * sunk) * gone
-        tone = (1.0 - 0.28 * depth) * (1 + 0.05 * rough + 0.04 * tilt) * (1 - 0.5 * depth * shadow)
-        floor = place.base * np.clip(tone, 0.08, 1.3)[..., None]
-        wall = lighter(place, 0.2) * np.clip(1 + 0.10 * rough - 0.5 * shadow, 0.3, 1.4)[..., None]
+        shadow = blur(rim, 0.25 * away) * gone
+        # Dark parts break paler than their skin, all others darker, as far as the wound is deep.
+        tone = float(lighting.luminance(place.base)[place.mask].mean())
+        inside = torn_inside(place, 0.25 + 0.3 * depth) if tone < 0.2 else place.base * np.float32(0.95 - 0.35 * depth)
+        inside = inside + np.float32(0.25) * (inside.mean(-1, keepdims=True) - inside)
+        light = np.clip(1 + 0.10 * rough + 0.35 * tilt, 0.5, 1.5) * (1 - (0.35 + 0.3 * depth) * shadow)
+        corner = 1 - 0.3 * smoothstep(start + 0.35, start, level)  # little light comes to the foot of the broken edge
+        floor = inside * np.clip(light * corner, 0.1, 1.5)[..., None]
+        lit = np.clip(-facing, 0, 1)[..., None]  # a recess is lit on the side away from the lamp
+        wall = inside * np.clip(1 - 0.8 * facing + 0.08 * rough, 0.25, 1.6)[..., None]
+        wall = wall + 0.6 * lit * (torn_inside(place, 0.7) - wall)
     return Layer(
-        height=relief,
+        height=None if open_side else (-0.05 * values["depth"] * scale * gone).astype(np.float32),
         cover=gone,
-        paint=np.clip(floor + (broken * values["edge"])[..., None] * (wall - floor), 0, 1),
+        paint=np.clip(floor + (broken * (0.4 + 0.6 * values["edge"]))[..., None] * (wall - floor), 0, 1).astype(
+            np.float32
+        ),
         gloss=0.05,
         reach_px=max(0.08 * scale, 2),
         recess=0.6,

@@ -43,6 +43,12 @@ def own_outline(
         hills = np.minimum(hills, 1.0) if count > 1 else 0.75 * hills / hills.max() + 0.3 * inner
     warp = place.noise(stream + "-warp", 40, octaves=6, gain=0.58, aniso=aniso, angle=angle)
     level = hills + 0.42 * raggedness * warp
+    if place.reach > 3 and not place.line:
+        # Towards the brush's edge the heap sinks, gently, so that noise moves its outline far more than the edge does;
+        # and by a blurred mask, which has neither the straight sides nor the corners of a painted rectangle.
+        spread = blur(place.mask.astype(np.float32), 0.75 * place.reach)
+        slope = np.clip(2 - 2 * spread / float(spread.max()), 0, 1.2)
+        level -= 1.5 * slope + 0.35 * place.noise(stream + "-bays", 45, octaves=2) * smoothstep(0.0, 0.5, slope)
     if place.line:
         threshold = 0.35
     else:
@@ -56,5 +62,5 @@ def own_outline(
     shoulder = 0.02 + 0.30 * softness
     alpha = smoothstep(-shoulder, shoulder, level)
     # The safety net: whatever noise does, it has faded before the brush's edge, over a stretch of uneven width.
-    net = smoothstep(0.02, 0.30, inner + 0.10 * warp * np.minimum(inner * 6, 1)) if place.reach > 3 else 1.0
+    net = smoothstep(0.05, 0.26, inner + 0.10 * warp * np.minimum(inner * 6, 1)) if place.reach > 3 else 1.0
     return (alpha * net).astype(np.float32), level.astype(np.float32)

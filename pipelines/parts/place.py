@@ -17,6 +17,7 @@ from pipelines.parts import lighting
 from pipelines.parts.lighting import Optics
 
 SKETCH = 192  # the mask's form is read from a copy no larger than this, pixels
+TONE = 0.1  # how far a pixel of artwork may be from one of its two tones, in parts of white
 SURROUNDINGS = 40  # pixels that are looked at around the mask at least, for grain and for where traces run
 THIN = 4.0  # a mask this many times longer than wide is a stroke
 
@@ -72,8 +73,32 @@ class Place:
     def texture(self) -> np.ndarray:
         """The picture's own texture as a multiple of its local spread, float32 HxW, about -3..3."""
         grey = lighting.luminance(self.picture) - lighting.luminance(self.base)
-        inside = grey[self.mask]
-        return np.clip(grey / (float(inside.std()) + 1e-4), -3, 3)
+        return np.clip(grey / (self.roughness + 1e-4), -3, 3)
+
+    @cached_property
+    def roughness(self) -> float:
+        """Standard deviation of the texture under the mask, in parts of white."""
+        grey = lighting.luminance(self.picture) - lighting.luminance(self.base)
+        return float(cv2.meanStdDev(grey, mask=self.mask.astype(np.uint8))[1][0, 0])
+
+    @cached_property
+    def warmth(self) -> float:
+        """0 for a neutral or cool surface, 1 for one as brown as wood, leather or a nut."""
+        red, _, blue, _ = cv2.mean(self.base, self.mask.astype(np.uint8))
+        return float(np.clip((2 * (red - blue) / max(red + blue, 0.02) - 0.15) / 0.25, 0, 1))
+
+    @cached_property
+    def two_tones(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """(dark, bright) colour of artwork or a thresholded scan, float32 of 3 each; None for every other picture."""
+        grey = lighting.luminance(self.picture)
+        dark, bright = grey < 0.5, grey >= 0.5
+        if min(dark.mean(), bright.mean()) < 0.02:
+            return None
+        low, high = float(np.median(grey[dark])), float(np.median(grey[bright]))
+        away = np.minimum(np.abs(grey - low), np.abs(grey - high))
+        if high - low < 0.6 or float((away > TONE).mean()) > 0.04:
+            return None
+        return np.median(self.picture[dark], 0), np.median(self.picture[bright], 0)
 
     @cached_property
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
@@ -95,11 +120,21 @@ class Place:
         )
         return self._around(inside)
 
-    def cells(self, stream: str, mesh: float, warp: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-        """(distance to the nearest border in cells, ids) of cells `mesh` hundredths of the place's size."""
+    def facets(self, stream: str, mesh: float, warp: float = 0.0) -> np.ndarray:
+        """Ids of cells `mesh` hundredths of the place's size, int HxW; the borders of large ones are good to 1/30."""
         cell_px = max(mesh * self.size / 100, 2.0)
-        _, border, ids = cells(self.seed, self.extents, cell_px, warp=warp, stream=stream)
-        return self._around(border), self._around(ids)
+        coarser = max(1, int(cell_px / 30))
+        tall, wide = self.extents
+        small = (-(-tall // coarser), -(-wide // coarser))
+        _, _, ids = cells(self.seed, small, cell_px / coarser, warp=warp, stream=stream)
+        whole = ids.repeat(coarser, 0).repeat(coarser, 1) if coarser > 1 else ids
+        return self._around(whole[:tall, :wide])
+
+    def borders(self, stream: str, mesh: float, warp: float = 0.0) -> np.ndarray:
+        """Distance to the nearest border, in cells, of cells `mesh` hundredths of the place's size, float32 HxW."""
+        cell_px = max(mesh * self.size / 100, 2.0)
+        _, border, _ = cells(self.seed, self.extents, cell_px, warp=warp, stream=stream)
+        return self._around(border)
 
     def scatter(self, random: np.random.Generator, count: int, weight: np.ndarray) -> np.ndarray:
         """`count` points (x, y) strewn over the mask, as dense as `weight` (HxW, at least 0) says, float Nx2.
@@ -200,18 +235,20 @@ def find(picture: np.ndarray, mask: np.ndarray, optics: Optics, seed: int, grey:
     top, left = max(0, int(rows[0]) - margin), max(0, int(columns[0]) - margin)
     window = (slice(top, int(rows[-1]) + 1 + margin), slice(left, int(columns[-1]) + 1 + margin))
     crop, cut = np.ascontiguousarray(picture[window]), np.ascontiguousarray(mask[window])
-    ys, xs = np.nonzero(cut)
-    centre_x, centre_y = float(xs.mean()) + 0.5, float(ys.mean()) + 0.5
-    spread = np.cov(np.stack([xs, ys]).astype(np.float64)) if len(xs) > 1 else np.zeros((2, 2))
+    moments = cv2.moments(cut.astype(np.uint8), binaryImage=True)
+    area = moments["m00"]
+    centre_x, centre_y = moments["m10"] / area + 0.5, moments["m01"] / area + 0.5
+    spread = np.array([[moments["mu20"], moments["mu11"]], [moments["mu11"], moments["mu02"]]]) / area
     spread = spread + np.eye(2) / 12  # a pixel has a width of its own
     turn = 0.5 * math.atan2(2 * spread[0, 1], spread[0, 0] - spread[1, 1])
     least, most = np.linalg.eigvalsh(spread)
     strokes = tuple(_strokes(cut))
     reach = float(cv2.distanceTransform(np.pad(cut.astype(np.uint8), 1), cv2.DIST_L2, 5).max())
-    size = shapes.length(strokes[0]) if strokes else 2 * math.sqrt(len(xs) / math.pi)
+    size = shapes.length(strokes[0]) if strokes else 2 * math.sqrt(area / math.pi)
     fine = lighting.luminance(crop)
-    turned, coherence = lighting.direction(fine)
-    own = replace(optics, grain=lighting.grain_level(fine), angle=turned, coherence=coherence)
+    near = lighting.middle(fine)
+    turned, coherence = lighting.direction(near)
+    own = replace(optics, grain=lighting.grain_level(near), angle=turned, coherence=coherence)
     return Place(
         crop,
         cut,

@@ -27,18 +27,18 @@ def _swelling(place: Place, stream: str, flatness: float) -> tuple[np.ndarray, n
         away = np.abs(across) / max(radius, 0.5)
     else:
         stretch = min(math.sqrt(place.aspect), 1.7)
-        radius = 0.60 * place.size / 2
+        radius = 0.5 * place.size / 2
         squeeze = random.uniform(0.72, 1.0)
         lean = place.angle if place.aspect > 1.25 else random.uniform(0, np.pi)
         x, y = place.grid
-        push = random.normal(0, 0.06, 2) * place.reach
+        push = random.normal(0, 0.05, 2).clip(-0.08, 0.08) * place.reach
         cos, sin = math.cos(lean), math.sin(lean)
         dx, dy = x - np.float32(place.centre[0] + push[0]), y - np.float32(place.centre[1] + push[1])
         u, v = (dx * cos + dy * sin) / (radius * stretch), (dy * cos - dx * sin) / (radius * squeeze / stretch)
         away = np.hypot(u, v)
-    away = away * (1 + 0.10 * place.noise(stream, 55, octaves=3, gain=0.45))
+    away = away * (1 + 0.10 * np.clip(place.noise(stream, 55, octaves=3, gain=0.45), -1.6, 2.5))
     power = 2.0 + 4.0 * flatness
-    profile = np.exp(-((1.25 * away) ** power))
+    profile = np.exp(-((1.25 * away) ** power)) * smoothstep(1.5, 0.9, away)
     return profile.astype(np.float32), away.astype(np.float32), radius
 
 
@@ -61,7 +61,7 @@ def bump(place: Place, values: Values) -> Layer:
     """A dome or a blister, its crest shining a little; it lays a soft shadow on its far side."""
     dome, _away, radius = _swelling(place, "bump", values["flatness"])
     lamp = place.optics.light.vector()
-    reach = 0.35 * radius
+    reach = 0.25 * radius
     moved = np.array([[1, 0, -lamp[0] * reach], [0, 1, -lamp[1] * reach]], np.float32)
     cast = cv2.warpAffine(dome, moved, (place.shape[1], place.shape[0]), borderMode=cv2.BORDER_REPLICATE)
     return Layer(
@@ -69,7 +69,7 @@ def bump(place: Place, values: Values) -> Layer:
         tint=1 - 0.35 * values["height"] * np.clip(blur(cast, 0.15 * radius) - dome, 0, 1),
         gloss=0.1 + 0.5 * values["gloss"],
         shininess=24.0,
-        reach_px=max(0.35 * radius, 2),
+        reach_px=max(0.18 * radius, 2),
         recess=0.9,
         whole=True,
     )

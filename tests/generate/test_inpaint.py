@@ -12,7 +12,7 @@ import tifffile
 from pipelines.core import images, intake, kinds, requests
 from pipelines.core.assets import Assets
 from pipelines.core.queue import Row
-from pipelines.parts import crop
+from pipelines.parts import crop, defects, lighting
 from pipelines.worker import Worker
 from tests import pictures
 
@@ -155,15 +155,47 @@ def test_half_the_strength_is_half_the_change(tmp_path: Path, runs: Path) -> Non
     assert change[1] == pytest.approx(change[0] / 2, rel=0.1)
 
 
-def test_only_the_surroundings_of_the_mask_matter(tmp_path: Path, runs: Path) -> None:
-    small = pictures.good(200, 300)
-    large = cv2.copyMakeBorder(small, 0, 400, 0, 400, cv2.BORDER_REFLECT)
-    mask = pictures.disc(200, 300, radius=20)
-    wide = cv2.copyMakeBorder(mask.astype(np.uint8), 0, 400, 0, 400, cv2.BORDER_CONSTANT, value=0) > 0
-    _, one = paint(tmp_path, runs, picture=small, mask=mask, padding_px=40)
-    _, two = paint(tmp_path, runs, picture=large, mask=wide, padding_px=40)
-    first, second = (images.read(run / "images" / "00000.png").pixels for run in (one, two))
-    assert (first == second[:200, :300]).all()
+@pytest.mark.parametrize("defect", ["hole", "stain", "crack", "rolled-in_scale"])
+def test_at_half_the_strength_the_label_has_the_same_pieces_and_no_pinholes(
+    tmp_path: Path, runs: Path, defect: str
+) -> None:
+    found = []
+    for strength in (1.0, 0.5):
+        before = pictures.good(160, 200)
+        _, run = paint(
+            tmp_path, runs, picture=before, defect=defect, strength=strength, mask=pictures.disc(160, 200, radius=50)
+        )
+        label = images.read_mask(run / "masks" / "00000.png")
+        after = images.read(run / "images" / "00000.png").pixels
+        assert (label == (after != before).any(axis=2)).all()
+        found.append(label)
+    assert (
+        cv2.connectedComponents(found[0].astype(np.uint8))[0] == cv2.connectedComponents(found[1].astype(np.uint8))[0]
+    )
+    assert (found[0] ^ found[1]).sum() < 0.01 * found[0].sum()
+
+
+def test_what_lies_far_from_the_mask_tells_the_lamp_and_the_tones_and_nothing_else(tmp_path: Path, runs: Path) -> None:
+    before, mask = pictures.good(200, 300), pictures.disc(200, 300, radius=20)
+    _, run = paint(tmp_path, runs, picture=before, mask=mask, padding_px=40, feather_px=2, seed=3)
+    after = images.read(run / "images" / "00000.png").pixels
+    weight, window = crop.feather(mask, 2), crop.around(mask, 42).window
+    values = images.to_float(before)
+    seen = lighting.within(lighting.estimate(values), values[window])
+    drawing = defects.draw(
+        values[window], weight[window] > 0, "hole", severity=0.7, seed=3, weight=weight[window], optics=seen
+    )
+    assert (after[window] == images.from_float(drawing.image, like=before)).all()
+
+
+def test_a_small_dent_is_lit_by_the_lamp_of_the_whole_picture(tmp_path: Path, runs: Path) -> None:
+    slope = np.linspace(0.2, 0.8, 400, dtype=np.float32)[None, :, None].repeat(300, 0).repeat(3, 2)
+    before = np.round(slope * 255).astype(np.uint8)
+    before[100:200, 150:250] = 128  # where it is painted, the part itself tells nothing
+    mask = pictures.disc(300, 400, radius=24)
+    _, run = paint(tmp_path, runs, picture=before, mask=mask, padding_px=8, defect="bump", severity=1.0)
+    after = images.read(run / "images" / "00000.png").pixels.astype(int)[..., 1]
+    assert after[150, 203:216].mean() > after[150, 184:197].mean() + 8
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [

@@ -11,7 +11,7 @@ import pytest
 from pipelines.core import kinds, shapes
 from pipelines.core.errors import BadInput
 from pipelines.core.noise import fractal
-from pipelines.parts import defects, lighting
+from pipelines.parts import crop, defects, lighting
 
 KINDS = list(kinds.load())
 BOARD = ["open", "short", "spur", "mousebite", "pin_hole", "spurious_copper"]
@@ -117,6 +117,28 @@ class TestEveryKind:
         rim = mask & (inner <= 2)
         assert drawing.mask[rim].mean() < 0.3
 
+    def test_half_the_weight_has_the_same_label_and_half_the_change(self, kind: str) -> None:
+        picture, mask = surface(), ellipse()
+        whole = defects.draw(picture, mask, kind, seed=3, severity=0.8)
+        half = defects.draw(picture, mask, kind, seed=3, severity=0.8, weight=np.full(mask.shape, 0.5, np.float32))
+        assert np.array_equal(half.mask, (rounded(half.image, 8) != rounded(picture, 8)).any(-1))
+        assert np.array_equal(half.mask, whole.mask)
+        change = [float(np.abs(drawing.image - picture).sum()) for drawing in (half, whole)]
+        assert change[0] == pytest.approx(change[1] / 2, rel=0.1)
+
+    def test_a_feather_leaves_no_pinholes_and_no_weight_changes_nothing(self, kind: str) -> None:
+        picture, mask = surface(), ellipse()
+        weight = np.clip(1 - cv2.distanceTransform((~ellipse(scale=0.7)).astype(np.uint8), cv2.DIST_L2, 5) / 20, 0, 1)
+        drawing = defects.draw(picture, mask, kind, seed=3, severity=0.8, weight=weight * mask)
+        assert np.array_equal(drawing.mask, (rounded(drawing.image, 8) != rounded(picture, 8)).any(-1))
+        assert not (drawing.mask & (weight == 0)).any()
+        whole = defects.draw(picture, mask, kind, seed=3, severity=0.8)
+        middle = weight == 1
+        assert ((whole.mask ^ drawing.mask) & middle).sum() <= 0.1 * max((whole.mask & middle).sum(), 20)
+        nothing = defects.draw(picture, mask, kind, seed=3, weight=np.zeros(mask.shape, np.float32))
+        assert not nothing.mask.any()
+        assert np.array_equal(nothing.image, picture)
+
     def test_severity_makes_it_worse(self, kind: str) -> None:
         change = [
             np.mean(
@@ -142,6 +164,53 @@ class TestEveryKind:
 
     def test_its_painter_is_there(self, kind: str) -> None:
         assert kinds.get(kind).recipe["painter"] in defects.PAINTERS
+
+
+SPREADING = {"stain", "patches", "color", "pitted_surface", "rolled-in_scale", "crazing", "contamination"}
+
+
+@pytest.mark.parametrize("kind", sorted(SPREADING | {"glue", "dent", "bump", "inclusion"}))
+@pytest.mark.parametrize("feather_px", [0, 3])
+def test_the_outline_never_follows_a_painted_rectangle(kind: str, feather_px: int) -> None:
+    """Of the label's border, hardly any lies on the border of what was painted, and little runs along beside it."""
+    mask = np.zeros((180, 200), bool)
+    mask[40:140, 35:165] = True
+    weight = crop.feather(mask, feather_px)
+    away = cv2.distanceTransform((weight > 0).astype(np.uint8), cv2.DIST_L2, 5)
+    for near, most in ((3.0, 0.15), (8.0, 0.5)):
+        shares = []
+        for seed in range(6):
+            picture = surface(200)[:180]
+            drawing = defects.draw(picture, weight > 0, kind, seed=seed, severity=0.7, weight=weight)
+            rims, _ = cv2.findContours(drawing.mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+            border = np.concatenate(rims)[:, 0]
+            shares.append(float((away[border[:, 1], border[:, 0]] <= near).mean()))
+        assert max(shares) < most, (near, shares)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_on_artwork_of_two_tones_every_kind_stays_in_those_two(kind: str) -> None:
+    picture = np.where(board() > 0.5, 1.0, 0.0).astype(np.float32)
+    drawing = defects.draw(picture, ellipse(), kind, seed=2, severity=0.8)
+    tone = drawing.image[drawing.mask].mean(-1)
+    assert ((tone < 0.1) | (tone > 0.9)).mean() > 0.5
+    assert np.abs(drawing.image - picture)[drawing.mask].max() > 0.9
+
+
+@pytest.mark.parametrize("kind", ["open", "short", "spur", "mousebite", "pin_hole", "spurious_copper"])
+def test_a_board_fault_is_one_piece_without_specks(kind: str) -> None:
+    picture = np.where(board(320) > 0.5, 0.0, 1.0).astype(np.float32)
+    mask = (
+        around(320, (0.3, 0.5), (0.09, 0.07))
+        if kind in ("open", "pin_hole")
+        else around(320, (0.36, 0.5), (0.06, 0.05))
+    )
+    for seed in range(5):
+        drawing = defects.draw(picture, mask, kind, seed=seed, severity=0.8)
+        pieces, _, stats, _ = cv2.connectedComponentsWithStats(drawing.mask.astype(np.uint8), connectivity=8)
+        sizes = np.sort(stats[1:, cv2.CC_STAT_AREA])
+        assert pieces - 1 <= 2, (seed, sizes)
+        assert sizes[0] > 12, (seed, sizes)
 
 
 # Hairlines a pixel wide lose or win half their width to the grid they are drawn on.

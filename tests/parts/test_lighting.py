@@ -29,6 +29,17 @@ def test_a_flat_surface_shades_to_its_albedo() -> None:
     assert np.allclose(lit, albedo, atol=1e-5)
 
 
+def test_a_crop_has_the_lamp_and_the_tones_of_its_picture_and_a_lens_and_a_grain_of_its_own() -> None:
+    random = np.random.default_rng(2)
+    picture = np.repeat(np.linspace(0.1, 0.9, 400, dtype=np.float32)[None, :, None], 300, 0).repeat(3, 2)
+    picture[100:200, 100:200] += 0.05 * random.standard_normal((100, 100, 1), np.float32)
+    whole, crop = lighting.estimate(picture), picture[100:200, 100:200]
+    seen, alone = lighting.within(whole, crop), lighting.estimate(crop)
+    assert (seen.light, seen.dark, seen.bright) == (whole.light, whole.dark, whole.bright)
+    assert (seen.sharpness_px, seen.grain, seen.angle) == (alone.sharpness_px, alone.grain, alone.angle)
+    assert seen.grain > 5 * whole.grain
+
+
 def test_normals_are_unit_and_lean_away_from_the_slope() -> None:
     height = np.tile(np.arange(40, dtype=np.float32) * 0.5, (30, 1))  # rises to the right
     inner = lighting.normals(height)[5:-5, 5:-5]
