@@ -2,8 +2,8 @@
 
     python -m bench.sheets OUT_FOLDER [PICTURE[:x,y,size] ...] [--kinds hole dent] [--seeds 2] [--severity 0.6]
 
-A sheet a kind: a row a picture, the clean crop first, then one drawing a seed. A picture without `:x,y,size` is shown
-whole. Without pictures it takes scikit-image's own (they may be redistributed).
+A sheet a kind: a row a picture, the clean crop first, then one drawing a seed; or all kinds on one (`--overview`). A
+picture without `:x,y,size` is shown whole. Without pictures it takes scikit-image's own (they may be redistributed).
 """
 
 import argparse
@@ -98,11 +98,18 @@ def main() -> None:
         "--board", action="store_true", help="the pictures are boards: paint their faults at the traces"
     )
     parser.add_argument("--labels", action="store_true", help="show the label beside each drawing")
+    parser.add_argument(
+        "--overview", action="store_true", help="one sheet, overview.jpg: a kind a row, a picture a column"
+    )
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)
     loaded = [load(name) for name in asked.pictures]
     measured = [lighting.estimate(whole) for whole, _, _ in loaded]
+    if asked.overview:
+        sheet = overview(asked, loaded, measured)
+        cv2.imwrite(str(asked.out / "overview.jpg"), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 88])
+        return
     for kind in asked.kinds:
         rows = []
         spent = 0.0
@@ -121,6 +128,28 @@ def main() -> None:
         name = asked.out / f"{kind}.png"
         cv2.imwrite(str(name), np.vstack(rows)[..., ::-1])
         print(f"{name}  slowest {spent * 1000:.0f} ms of CPU")
+
+
+def overview(
+    asked: argparse.Namespace, loaded: list[tuple[np.ndarray, np.ndarray, bool]], measured: list[lighting.Optics]
+) -> np.ndarray:
+    """Every kind once on every picture, in two halves side by side, each row under its name."""
+    rows = []
+    for number, kind in enumerate(asked.kinds):
+        seed, cells = asked.first + number, []
+        for (_, crop, grey), optics in zip(loaded, measured, strict=True):
+            on_board = kind in BOARD and asked.board
+            mask = at_a_trace(kind, crop, seed, optics) if on_board else painted(kind, crop.shape[0], seed)
+            drawing = defects.draw(crop, mask, kind, severity=asked.severity, seed=seed, grey=grey, optics=optics)
+            cells.append(_frame(drawing.image, asked.side))
+        row = np.hstack(cells)
+        title = np.full((22, row.shape[1], 3), 255, np.uint8)
+        cv2.putText(title, kinds.get(kind).label, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)
+        rows.append(np.vstack([title, row]))
+    half = (len(rows) + 1) // 2
+    rows += [np.full_like(rows[0], 255)] * (2 * half - len(rows))
+    gap = np.full((half * rows[0].shape[0], 16, 3), 255, np.uint8)
+    return np.hstack([np.vstack(rows[:half]), gap, np.vstack(rows[half:])])
 
 
 def _frame(cell: np.ndarray, side: int) -> np.ndarray:
