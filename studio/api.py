@@ -16,6 +16,7 @@ from pipelines.core.errors import DiskFull, Missing, Problem
 from pipelines.core.queue import ROOM_BYTES, Row
 from studio.answers import NO_ROOM, Refusal, hide, refuse
 from studio.context import Context
+from studio.shapes import Stroke
 
 SCHEMAS = "#/components/schemas/{model}"
 MOST_WAITING = 1000
@@ -182,7 +183,7 @@ class Application(FastAPI):
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             schema = super().openapi()
-            models: list[type[BaseModel]] = [*requests.TASKS.values(), Refusal]
+            models: list[type[BaseModel]] = [*requests.TASKS.values(), Stroke, Refusal]
             _, found = models_json_schema([(one, "validation") for one in models], ref_template=SCHEMAS)
             schema["components"] = {"schemas": found["$defs"]}
             refused = {"application/json": {"schema": {"$ref": SCHEMAS.format(model="Refusal")}}}

@@ -3,7 +3,7 @@
 import tomllib
 from pathlib import Path
 
-from studio import answers, api, docs, downloads, events, health, uploads
+from studio import answers, api, docs, downloads, events, health, shapes, uploads
 from studio.context import Context
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
@@ -22,6 +22,7 @@ def application(context: Context) -> api.Application:
         events.router(events.Watchers(context.queue)),
         api.runs(context),
         uploads.router(context),
+        shapes.router(context),
         downloads.router(context),
         docs.router,
         api.nothing_here(),

@@ -8,28 +8,61 @@ import base64
 import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import numpy as np
 
+from pipelines.core import images, shapes
 from pipelines.core.errors import BadInput
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("raster.js", "strokes.js", "view.js", "png.js", "canvas.js")
+SCRIPTS = (
+    "raster.js",
+    "runs.js",
+    "measure.js",
+    "strokes.js",
+    "view.js",
+    "draft.js",
+    "png.js",
+    "last.js",
+    "server.js",
+    "menus.js",
+    "pointer.js",
+    "files.js",
+    "canvas.js",
+)
+SWATCH = (46, 100)  # height and width of a defect brush's picture
 MOST_AREAS = 8
 MOST_MASK_BYTES = 8 * 2**20
 _PNG = "data:image/png;base64,"
 
 WORDS = {
     "canvas": "Mask canvas: paint where the defect goes",
-    "tools": "Painting tools",
+    "tools": "Tools",
+    "paint": "Paint",
+    "shapes": "Shapes",
+    "editing": "What is painted",
     "brush": "Brush",
     "eraser": "Eraser",
-    "line": "Scratch line, Shift holds the direction",
+    "line": "Straight line",
     "rectangle": "Rectangle",
-    "hand": "Move the picture, also Space or the middle button",
+    "ellipse": "Ellipse",
+    "polygon": "Polygon, corner by corner",
+    "lasso": "Lasso: fill what you draw round",
+    "defects": "Defect brushes",
+    "defects_how": "Draw along the defect. Each stroke comes out differently.",
+    "scratch": "Scratch",
+    "crack": "Crack",
+    "pits": "Pits",
+    "blob": "Stain",
+    "flakes": "Flakes",
+    "hand": "Move the picture",
     "size": "Size",
+    "grow": "Grow by one pixel",
+    "shrink": "Shrink by one pixel",
     "undo": "Undo",
     "redo": "Redo",
     "invert": "Swap painted and unpainted",
@@ -51,6 +84,25 @@ WORDS = {
     "remove": "Remove this area",
     "painted": "% painted",
     "nothing": "nothing painted yet",
+    "thinnest": "thinnest % px",
+    "thin": "Thinner than 2 px in places: it may hardly be seen",
+    "vast": "More than a quarter of the picture is painted",
+    "loop": "Click corner by corner. Enter or a double click closes, Esc cancels, Backspace takes one back",
+    "masks": "Mask",
+    "import": "Open a mask file…",
+    "export": "Save this mask as PNG",
+    "last": "Painted last, click to use again",
+    "reuse": "Use again",
+    "help": "Keys of the canvas",
+    "close": "Close",
+    "polygon_keys": "While drawing",
+    "close_loop": "Close the polygon",
+    "corner_back": "Take the last corner back",
+    "cancel": "Give the polygon up",
+    "straight": "Hold: straight line, square, circle",
+    "looking": "Looking",
+    "hold_to_move": "Hold to move the picture",
+    "zoom": "Zoom in and out, also the wheel",
     "unreachable": "The studio does not answer: is it still running?",
     "broken": "% cannot be shown by this browser.",
 }
@@ -112,6 +164,8 @@ def mask_canvas(
     start: Mapping[str, Any] | None = None,
     words: Mapping[str, str] = WORDS,
     uploads: str = "/api/uploads",
+    drawing: str = "/api/shapes",
+    masks: str = "/api/masks",
     **more: Any,
 ) -> gr.HTML:
     """The canvas. Events: `open` (an uploaded picture's asset id), `refuse` (a sentence), `input` (a stroke ended),
@@ -119,7 +173,7 @@ def mask_canvas(
 
     A function, not a subclass of gr.HTML: Gradio writes a .pyi file beside every module that defines a component class.
     titles: what to call each defect on an area's chip. start: what is noted about the first area before anybody chose.
-    uploads: where a dropped picture is posted.
+    uploads, drawing, masks: where a dropped file is posted, a defect brush's stroke is drawn, an uploaded mask is read.
     """
     return gr.HTML(
         value=shown(value),
@@ -130,9 +184,24 @@ def mask_canvas(
         titles=dict(titles),
         start=dict(start or {}),
         words=dict(words),
+        swatches=swatches(),
         uploads=uploads,
+        shapes=drawing,
+        masks=masks,
         **more,
     )
+
+
+@cache
+def swatches() -> dict[str, str]:
+    """What each defect brush draws, as the address of a small picture: what it will draw is what its menu shows."""
+    way = [(12, 32), (35, 20), (60, 25), (88, 13)]
+    found = {}
+    for shape, wide in (("scratch", 30), ("crack", 16), ("pits", 30), ("blob", 22), ("flakes", 34)):
+        mask = shapes.draw(shape, SWATCH, way, width_px=wide, seed=4)
+        picture = np.where(mask, 255, 43).astype(np.uint8)
+        found[shape] = _PNG + base64.b64encode(images.encode_png(picture)).decode()
+    return found
 
 
 def shown(picture: Shown | None) -> dict[str, Any]:

@@ -1,14 +1,17 @@
-// The mask canvas: pointer, keys and buttons. Pixels are raster.js, strokes.js and view.js; the file that goes back is png.js.
+// The mask canvas: what is on it, what its buttons do, and what the page says of it. Pointer and keys are pointer.js, files and
+// masks in and out files.js; pixels are raster.js, strokes.js and view.js; the file that goes back is png.js.
 // The picture comes by URL and stays on the server. `root.canvas.read()` gives what was painted; nothing is sent before that.
 // element, props, trigger and watch come from gr.HTML.
 
 const root = element.querySelector(".mc"), stage = root.querySelector(".mc-stage"), ring = root.querySelector(".mc-ring");
 const find = (selector) => root.querySelector(selector), all = (selector) => root.querySelectorAll(selector);
 const view = new View(stage, find(".mc-picture"), find(".mc-ink"));
-const MOST_AREAS = 8;
-let strokes = new Strokes(1, 1), picture = null, tool = "brush", size = 16, active = 1;
-let gesture = null, start = null, end = null, pointer = null, spare = false, dirty = null, waiting = false;
-const fingers = new Map();
+const MOST_AREAS = 8, MOST_STAMP_POINTS = 1000;
+const THIN_PX = 2, VAST_SHARE = 25, MEASURE_MS = 120;
+const overlay = new Draft(view, find(".mc-draft")), fingers = new Map(), settling = new Set();
+const sizes = { plain: 16, defect: 64 };
+let strokes = new Strokes(1, 1), picture = null, tool = "brush", size = 16, active = 1, narrow = 0, measuring = null;
+let gesture = null, draft = null, pointer = null, spare = false, dirty = null, waiting = false;
 
 // -- drawing, once a frame
 function redraw(what, area) {
@@ -18,29 +21,16 @@ function redraw(what, area) {
   requestAnimationFrame(() => {
     redraw.asked = false;
     if (waiting === "all") { view.draw_picture(); view.draw_ink(strokes.layers(active), null); }
-    else if (waiting && (dirty || start)) view.draw_ink(strokes.layers(active), start ? null : dirty);
+    else if (waiting && dirty) view.draw_ink(strokes.layers(active), dirty);
     waiting = dirty = null;
-    if (start && end) draft();
+    const drafts = strokes.waiting().concat(draft || []);
+    overlay.draw(drafts.map((one) => ({ ...one, rgb: INKS[((one.area || active) - 1) % INKS.length] })));
     place_ring();
   });
 }
 
-// A line or rectangle before the button is let go.
-function draft() {
-  const pen = view.ink.getContext("2d"), scale = view.zoom * view.ratio, rgb = INKS[(active - 1) % INKS.length].join(",");
-  pen.save();
-  pen.setTransform(scale, 0, 0, scale, view.x * view.ratio, view.y * view.ratio);
-  pen.strokeStyle = pen.fillStyle = `rgba(${rgb},0.7)`;
-  pen.lineWidth = size;
-  pen.lineCap = "round";
-  pen.beginPath();
-  if (tool === "rectangle") { pen.rect(start[0], start[1], end[0] - start[0], end[1] - start[1]); pen.fill(); }
-  else { pen.moveTo(start[0], start[1]); pen.lineTo(end[0], end[1]); pen.stroke(); }
-  pen.restore();
-}
-
 function place_ring() {
-  const shown = pointer && picture && !gesture_is_pan() && ["brush", "eraser", "line"].includes(tool) && !spare;
+  const shown = pointer && picture && !gesture_is_pan() && SIZED.includes(tool) && !spare;
   ring.style.visibility = shown ? "visible" : "hidden";
   if (!shown) return;
   const wide = Math.max(size * view.zoom, 2);
@@ -72,12 +62,34 @@ function tell() {
   root.dataset.painted = sum;
   if (!picture) { find(".mc-facts").replaceChildren(); return; }
   if (root.dataset.ready === "1") autosave();
-  const share = (100 * sum) / (view.width * view.height), shown = share && share < 0.01 ? "< 0.01" : share.toFixed(share < 1 ? 2 : 1);
-  const about = document.createElement("i");
-  about.textContent = `${picture.name} · ${picture.width} × ${picture.height} · `;
-  find(".mc-facts").replaceChildren(about, sum ? words.painted.replace("%", `${shown} %`) : words.nothing);
-  find(".mc-facts").title = about.textContent + find(".mc-facts").lastChild.textContent;
+  facts(sum);
+  clearTimeout(measuring);
+  measuring = setTimeout(() => { narrow = sum ? thinnest_of_all(areas) / shrink() : 0; facts(sum); }, MEASURE_MS);
   redraw("all");
+}
+
+function thinnest_of_all(areas) {
+  return Math.min(...areas.filter((one) => strokes.masks.has(one)).map((one) => thinnest(strokes.mask(one), view.width, view.height) || Infinity));
+}
+
+function facts(sum) {
+  const words = props.words, share = (100 * sum) / (view.width * view.height);
+  const shown = share && share < 0.01 ? "< 0.01" : share.toFixed(share < 1 ? 2 : 1), about = document.createElement("i");
+  about.textContent = `${picture.name} · ${picture.width} × ${picture.height} · `;
+  const said = [sum ? words.painted.replace("%", `${shown} %`) : words.nothing];
+  if (sum && narrow) said.push(words.thinnest.replace("%", Math.max(1, Math.round(narrow))));
+  find(".mc-facts").replaceChildren(about, said.join(" · "));
+  find(".mc-facts").title = about.textContent + said.join(" · ");
+  root.dataset.thinnest = sum ? Math.round(narrow) : 0;
+  hint(!sum ? "" : share > VAST_SHARE ? words.vast : narrow && Math.round(narrow) < THIN_PX ? words.thin : "");
+}
+
+// One line on the stage: what to do next while a polygon is open, or what may be wrong with the mask.
+function hint(warning = hint.warning) {
+  hint.warning = warning;
+  const loop = draft && draft.tool === "polygon", line = find(".mc-hint");
+  line.textContent = loop ? props.words.loop : warning || "";
+  line.dataset.kind = loop ? "how" : "warning";
 }
 
 // A refresh must not cost what was painted. What belongs to another picture is painted over; a full store loses only this.
@@ -91,6 +103,7 @@ function recall() {
   const saved = JSON.parse(sessionStorage.getItem(STORE) || "null");
   if (!saved || saved.picture !== picture.url) return;
   strokes.restore(saved);
+  strokes.waiting().forEach(settle);
   active = strokes.areas().at(-1);
   trigger("select");
 }
@@ -119,15 +132,22 @@ function chip(number, place, removable) {
 function choose(number) { active = number; tell(); trigger("select"); }
 
 function pick(name) {
+  if (draft) cancel();
   tool = root.dataset.tool = name;
-  all(".mc-bar [data-tool]").forEach((button) => button.setAttribute("aria-pressed", button.dataset.tool === name));
-  place_ring();
+  const defect = DEFECT_BRUSHES.includes(name);
+  all("button[data-tool]").forEach((button) => button.setAttribute("aria-pressed", button.dataset.tool === name));
+  const opener = find("[data-menu=defects]");
+  opener.setAttribute("aria-pressed", defect);
+  opener.title = `${props.words.defects}${defect ? `: ${props.words[name]}` : ""} (D)`;
+  find("input[name=size]").disabled = !SIZED.includes(name);
+  resize_brush(sizes[defect ? "defect" : "plain"]);
 }
 
 function largest() { return Math.max(8, Math.round(Math.max(view.width, view.height) / 4)); }
 
 function resize_brush(value) {
-  size = Math.min(Math.max(1, Math.round(value)), largest());
+  const kind = DEFECT_BRUSHES.includes(tool) ? "defect" : "plain";
+  size = sizes[kind] = Math.min(Math.max(kind === "defect" ? 4 : 1, Math.round(value)), largest());
   find("input[name=size]").value = (1000 * Math.log(size)) / Math.log(largest());
   find("output[name=size]").textContent = `${Math.max(1, Math.round(size / shrink()))} px`;
   place_ring();
@@ -136,8 +156,10 @@ function resize_brush(value) {
 const acts = {
   undo() { strokes.undo(); tell(); },
   redo() { strokes.redo(); tell(); },
-  invert() { strokes.apply({ tool: "invert", area: active }); tell(); },
-  clear() { strokes.apply({ tool: "clear", area: active }); tell(); },
+  invert() { change("invert"); },
+  grow() { change("grow"); },
+  shrink() { change("shrink"); },
+  clear() { change("clear"); },
   add() {
     if (strokes.areas().length >= MOST_AREAS) return;
     const area = strokes.unused();
@@ -150,126 +172,26 @@ const acts = {
   actual() { zoom(1 / (view.zoom * shrink())); },
   in() { zoom(1.4); },
   out() { zoom(1 / 1.4); },
-  open() { find("input[type=file]").click(); },
+  open() { find("input[name=picture]").click(); },
+  import() { find(".mc-masks").hidePopover(); find("input[name=mask]").click(); },
+  export() { find(".mc-masks").hidePopover(); export_mask(); },
+  help() { find(".mc-help").showModal(); },
 };
+
+// What is done to the whole area at once is a stroke like any other.
+function change(how) { strokes.apply({ tool: how, area: active }); tell(); trigger("input"); }
 
 function zoom(factor) { view.zoom_at(stage.clientWidth / 2, stage.clientHeight / 2, factor); }
 
-all("button[data-tool]").forEach((button) => button.addEventListener("click", () => pick(button.dataset.tool)));
-all("button[data-act]").forEach((button) => button.addEventListener("click", () => acts[button.dataset.act]()));
+all("button[data-tool]").forEach((button) => button.addEventListener("click", () => {
+  pick(button.dataset.tool);
+  if (button.closest("[popover]")) { find(".mc-defects").hidePopover(); root.focus({ preventScroll: true }); }
+}));
+all("button[data-act]").forEach((button) => button.addEventListener("click", () => {
+  if (picture || ["open", "help"].includes(button.dataset.act)) acts[button.dataset.act]();
+}));
 find("input[name=size]").addEventListener("input", (event) => resize_brush(largest() ** (event.target.value / 1000)));
 find("input[name=opacity]").addEventListener("input", (event) => { view.opacity = event.target.value / 100; redraw("all"); });
-
-// -- pointer: one finger, pen or mouse paints; two fingers, the middle button, space or the hand move the picture
-function at(event) {
-  const [x, y] = view.point(event), pressure = event.pointerType === "pen" ? Math.max(0.1, event.pressure) : 1;
-  return [Math.round(x * 8) / 8, Math.round(y * 8) / 8, Math.round(pressure * 100) / 100];
-}
-
-function follow_pointer(event) {
-  const frame = stage.getBoundingClientRect();
-  pointer = [event.clientX - frame.left, event.clientY - frame.top];
-}
-
-stage.addEventListener("pointerdown", (event) => {
-  if (!picture || event.target.closest("button") || event.button > 1) return;
-  event.preventDefault();
-  root.focus({ preventScroll: true });
-  stage.setPointerCapture(event.pointerId);
-  follow_pointer(event);
-  if (event.pointerType === "touch") fingers.set(event.pointerId, [event.clientX, event.clientY]);
-  if (fingers.size === 2) { strokes.abandon(); start = end = null; gesture = "pinch"; redraw("all"); return; }
-  if (gesture) return;
-  if (event.button === 1 || spare || tool === "hand") { gesture = "pan"; root.dataset.pan = "2"; return; }
-  gesture = "paint";
-  if (tool === "line" || tool === "rectangle") { start = end = at(event); return; }
-  redraw("ink", strokes.begin({ tool, size, area: active, points: [at(event)] }));
-});
-
-stage.addEventListener("pointermove", (event) => {
-  const before = pointer;
-  follow_pointer(event);
-  if (gesture === "pinch" && fingers.has(event.pointerId)) return pinch(event);
-  if (gesture === "pan") return view.pan(pointer[0] - before[0], pointer[1] - before[1]);
-  if (gesture === "paint" && start) { end = event.shiftKey && tool === "line" ? straight(start, at(event)) : at(event); return redraw("ink", null); }
-  if (gesture === "paint" && strokes.current) {
-    const moves = event.getCoalescedEvents ? event.getCoalescedEvents() : [];
-    for (const move of moves.length ? moves : [event]) redraw("ink", strokes.extend(at(move)));
-  }
-  place_ring();
-});
-
-function pinch(event) {
-  const [first, second] = [...fingers.values()], apart = Math.hypot(first[0] - second[0], first[1] - second[1]);
-  const middle = [(first[0] + second[0]) / 2, (first[1] + second[1]) / 2], frame = stage.getBoundingClientRect();
-  fingers.set(event.pointerId, [event.clientX, event.clientY]);
-  const [one, two] = [...fingers.values()], now = [(one[0] + two[0]) / 2, (one[1] + two[1]) / 2];
-  view.pan(now[0] - middle[0], now[1] - middle[1]);
-  view.zoom_at(now[0] - frame.left, now[1] - frame.top, Math.hypot(one[0] - two[0], one[1] - two[1]) / Math.max(1, apart));
-}
-
-// Shift holds a line to the nearest of the eight directions.
-function straight(from, to) {
-  const turn = Math.round(Math.atan2(to[1] - from[1], to[0] - from[0]) / (Math.PI / 4)) * (Math.PI / 4), far = Math.hypot(to[0] - from[0], to[1] - from[1]);
-  return [from[0] + far * Math.cos(turn), from[1] + far * Math.sin(turn), 1];
-}
-
-function release(event) {
-  fingers.delete(event.pointerId);
-  if (gesture === "pinch" && fingers.size) return;
-  if (gesture === "paint" && start) strokes.apply({ tool, size, area: active, points: [start, end] });
-  if (gesture === "paint") strokes.finish();
-  start = end = null;
-  if (gesture === "paint") { tell(); trigger("input"); }
-  gesture = null;
-  root.dataset.pan = spare ? "1" : "";
-}
-stage.addEventListener("pointerup", release);
-stage.addEventListener("pointercancel", release);
-stage.addEventListener("pointerleave", () => { pointer = null; place_ring(); });
-stage.addEventListener("wheel", (event) => {
-  if (!picture) return;
-  event.preventDefault();
-  follow_pointer(event);
-  view.zoom_at(pointer[0], pointer[1], Math.exp(-Math.max(-200, Math.min(200, event.deltaY)) * 0.0018));
-}, { passive: false });
-
-// -- keys, when the canvas has the focus
-const KEYS = { b: () => pick("brush"), e: () => pick("eraser"), l: () => pick("line"), r: () => pick("rectangle"), h: () => pick("hand"), i: acts.invert, o: acts.outline, n: acts.add, 0: acts.fit, 1: acts.actual, "+": acts.in, "=": acts.in, "-": acts.out, delete: acts.clear, "[": () => resize_brush(Math.min(size - 1, size / 1.2)), "]": () => resize_brush(Math.max(size + 1, size * 1.2)) };
-root.addEventListener("keydown", (event) => {
-  const key = event.key.toLowerCase(), control = event.ctrlKey || event.metaKey;
-  if (!picture || event.altKey) return;
-  let act = null;
-  if (control && key === "z") act = event.shiftKey ? acts.redo : acts.undo;
-  else if (control && key === "y") act = acts.redo;
-  else if (key === " " && event.target === root) act = () => { spare = true; if (!gesture) root.dataset.pan = "1"; place_ring(); };
-  else if (!control) act = KEYS[key];
-  if (!act || gesture === "paint") return;
-  event.preventDefault();
-  act();
-});
-root.addEventListener("keyup", (event) => { if (event.key === " ") { spare = false; root.dataset.pan = ""; place_ring(); } });
-root.addEventListener("blur", () => { spare = false; root.dataset.pan = ""; });
-
-// -- a picture in: by the server's word, by the file dialogue, or dropped on the stage
-async function send(file) {
-  if (!file) return;
-  const form = new FormData();
-  form.append("file", file);
-  root.dataset.ready = "0";
-  try {
-    const answer = await fetch(props.uploads, { method: "POST", body: form }), body = await answer.json();
-    if (answer.ok && picture && picture.asset === body.asset) root.dataset.ready = "1"; // it is open already: what is painted stays
-    else if (answer.ok) trigger("open", { asset: body.asset });
-    else refuse(body.error.message);
-  } catch (problem) { refuse(props.words.unreachable); }
-}
-function refuse(sentence) { root.dataset.ready = picture ? "1" : "0"; trigger("refuse", { sentence: String(sentence) }); }
-
-find("input[type=file]").addEventListener("change", (event) => { send(event.target.files[0]); event.target.value = ""; });
-root.addEventListener("dragover", (event) => { event.preventDefault(); root.dataset.drop = "1"; });
-root.addEventListener("dragleave", (event) => { if (!root.contains(event.relatedTarget)) root.dataset.drop = ""; });
-root.addEventListener("drop", (event) => { event.preventDefault(); root.dataset.drop = ""; send(event.dataTransfer.files[0]); });
 
 function load() {
   const next = props.value && props.value.picture;
@@ -278,13 +200,17 @@ function load() {
   const image = new Image();
   image.onload = () => {
     const note = { ...strokes.note(active) };
+    if (picture) remember_all();
+    draft = null;
     picture = next;
     strokes = new Strokes(image.naturalWidth, image.naturalHeight);
     Object.assign(strokes.note(1), note);
     active = 1;
     root.dataset.empty = "";
     view.show(image, image.naturalWidth, image.naturalHeight);
-    resize_brush(Math.max(3, Math.max(view.width, view.height) / 64));
+    sizes.plain = Math.max(3, Math.max(view.width, view.height) / 64);
+    sizes.defect = Math.max(8, Math.max(view.width, view.height) / 16);
+    pick(tool);
     recall();
     tell();
     root.dataset.ready = "1";
@@ -297,6 +223,8 @@ root.canvas = {
   // What goes back with Generate: the picture's id and one 8-bit PNG for each area that has paint.
   async read() {
     const areas = [];
+    await Promise.all(settling);
+    remember_all();
     for (const number of strokes.areas()) {
       const mask = strokes.masks.get(number);
       if (mask && area(mask)) areas.push({ ...strokes.note(number), mask: await png(mask, view.width, view.height) });
@@ -305,6 +233,7 @@ root.canvas = {
   },
   assign(note) { Object.assign(strokes.note(active), note); tell(); },
   active() { return strokes.note(active); },
+  settled() { return !settling.size; },
   view,
 };
 
@@ -316,5 +245,10 @@ new ResizeObserver(() => {
 }).observe(stage);
 root.dataset.ready = "0";
 Object.assign(strokes.note(1), props.start);
+listen();
+accept_files();
+menu(find("[data-menu=defects]"), find(".mc-defects"), () => {});
+menu(find("[data-menu=masks]"), find(".mc-masks"), show_last);
+sheet(find(".mc-help"), props.words);
 tell();
 load();

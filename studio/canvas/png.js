@@ -13,7 +13,7 @@ function chunk(type, body) {
   return bytes;
 }
 
-async function png(mask, width, height) {
+async function png_file(mask, width, height) {
   const rows = new Uint8Array((width + 1) * height);
   for (let y = 0; y < height; y++) rows.set(mask.subarray(y * width, (y + 1) * width), y * (width + 1) + 1);
   const packed = new Response(new Blob([rows]).stream().pipeThrough(new CompressionStream("deflate")));
@@ -23,6 +23,10 @@ async function png(mask, width, height) {
   head[8] = 8;
   const data = new Uint8Array(await packed.arrayBuffer());
   const signature = new Uint8Array([137, 80, 78, 71, 13, 10, 26, 10]);
-  const file = new Blob([signature, chunk("IHDR", head), chunk("IDAT", data), chunk("IEND", new Uint8Array(0))], { type: "image/png" });
+  return new Blob([signature, chunk("IHDR", head), chunk("IDAT", data), chunk("IEND", new Uint8Array(0))], { type: "image/png" });
+}
+
+async function png(mask, width, height) {
+  const file = await png_file(mask, width, height);
   return new Promise((done) => { const reader = new FileReader(); reader.onload = () => done(reader.result); reader.readAsDataURL(file); });
 }

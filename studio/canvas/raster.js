@@ -38,9 +38,63 @@ function box(mask, width, height, ax, ay, bx, by, value) {
   return [x0, y0, x1, y1];
 }
 
-// Thin brushes paint whole pixels: the pointer is taken to the middle of the pixel it is in.
+// The ellipse that fills the whole pixels from one corner to the other, as a rectangle would.
+function ellipse(mask, width, height, ax, ay, bx, by, value) {
+  const x0 = Math.floor(Math.min(ax, bx)), x1 = Math.floor(Math.max(ax, bx)) + 1, y0 = Math.floor(Math.min(ay, by)), y1 = Math.floor(Math.max(ay, by)) + 1;
+  let dirty = null;
+  for (let row = Math.max(0, y0); row < Math.min(height, y1); row++) {
+    const off = (2 * row + 1 - y0 - y1) / (y1 - y0), half = ((x1 - x0) / 2) * Math.sqrt(1 - off * off), middle = (x0 + x1) / 2;
+    const from = Math.max(0, Math.ceil(middle - half - 0.5 - 1e-6)), to = Math.min(width, Math.floor(middle + half - 0.5 + 1e-6) + 1);
+    if (from >= to) continue;
+    mask.fill(value, row * width + from, row * width + to);
+    dirty = joined(dirty, [from, row, to, row + 1]);
+  }
+  return dirty;
+}
+
+// All pixels whose centre the loop goes round, however often: a hand that crosses its own way leaves no hole.
+function polygon(mask, width, height, points, value) {
+  const ys = points.map((point) => point[1]), last = Math.min(height, Math.ceil(Math.max(...ys)));
+  let dirty = null;
+  for (let row = Math.max(0, Math.floor(Math.min(...ys))); row < last; row++) {
+    const y = row + 0.5, crossings = [];
+    points.forEach(([px, py], i) => {
+      const [qx, qy] = points[(i + 1) % points.length];
+      if ((py <= y) !== (qy <= y)) crossings.push([px + ((y - py) / (qy - py)) * (qx - px), qy > py ? 1 : -1]);
+    });
+    crossings.sort((a, b) => a[0] - b[0]);
+    let turns = 0;
+    crossings.forEach(([x, turn], i) => {
+      turns += turn;
+      if (!turns || i + 1 === crossings.length) return;
+      const from = Math.max(0, Math.ceil(x - 0.5)), to = Math.min(width, Math.ceil(crossings[i + 1][0] - 0.5));
+      if (from >= to) return;
+      mask.fill(value, row * width + from, row * width + to);
+      dirty = joined(dirty, [from, row, to, row + 1]);
+    });
+  }
+  return dirty;
+}
+
+// One pixel more on every side, corners too. Beyond the picture there is nothing, so nothing grows in from there.
+function grow(mask, width, height) {
+  const row = new Uint8Array(width);
+  for (let y = 0; y < height; y++) {
+    const line = mask.subarray(y * width, (y + 1) * width);
+    row.set(line);
+    for (let x = 0; x < width; x++) if (row[x]) { if (x) line[x - 1] = 255; if (x + 1 < width) line[x + 1] = 255; }
+  }
+  const flat = mask.slice();
+  for (let i = 0; i < mask.length; i++) if (flat[i]) { if (i >= width) mask[i - width] = 255; if (i + width < mask.length) mask[i + width] = 255; }
+}
+
+function invert(mask) { for (let i = 0; i < mask.length; i++) mask[i] = 255 - mask[i]; }
+
+// Thin brushes paint whole pixels: the pointer is taken to the middle of the pixel it is in, for two pixels to the nearest
+// corner, from where both are reached.
 function snapped(point, size) {
-  return size < 3 ? [Math.floor(point[0]) + 0.5, Math.floor(point[1]) + 0.5, point[2]] : point;
+  if (size >= 3) return point;
+  return size < 2 ? [Math.floor(point[0]) + 0.5, Math.floor(point[1]) + 0.5, point[2]] : [Math.round(point[0]), Math.round(point[1]), point[2]];
 }
 
 // A radius a hair under size/2 keeps a 4-px brush from growing to 5 px when its middle falls on a pixel's middle.
@@ -72,13 +126,22 @@ function segment(mask, width, height, stroke, from, to) {
   return capsule(mask, width, height, a[0], a[1], b[0], b[1], radius_of(stroke.size, b[2]), value);
 }
 
-// One stroke, whole. A stroke is {tool, size, points: [[x, y, pressure], ...]} in picture pixels.
+// One stroke, whole. A stroke is {tool, size, points: [[x, y, pressure], ...]} in picture pixels; a stamp and an import
+// bring their pixels (runs.js) and may still wait for them.
 function rasterise(mask, width, height, stroke) {
   const points = stroke.points, whole = [0, 0, width, height];
-  if (stroke.tool === "clear" || stroke.tool === "remove") { mask.fill(0); return whole; }
-  if (stroke.tool === "invert") { for (let i = 0; i < mask.length; i++) mask[i] = 255 - mask[i]; return whole; }
-  if (stroke.tool === "rectangle") return box(mask, width, height, points[0][0], points[0][1], points[1][0], points[1][1], 255);
-  if (stroke.tool === "line") return segment(mask, width, height, stroke, points[0], points[1]);
+  switch (stroke.tool) {
+    case "clear": case "remove": mask.fill(0); return whole;
+    case "invert": invert(mask); return whole;
+    case "grow": grow(mask, width, height); return whole;
+    case "shrink": invert(mask); grow(mask, width, height); invert(mask); return whole;
+    case "rectangle": return box(mask, width, height, points[0][0], points[0][1], points[1][0], points[1][1], 255);
+    case "ellipse": return ellipse(mask, width, height, points[0][0], points[0][1], points[1][0], points[1][1], 255);
+    case "polygon": return polygon(mask, width, height, points, 255);
+    case "line": return segment(mask, width, height, stroke, points[0], points[1]);
+    case "import": mask.fill(0); stamp(mask, width, stroke); return whole;
+    case "stamp": return stroke.runs ? stamp(mask, width, stroke) : null;
+  }
   let dirty = segment(mask, width, height, stroke, points[0], points[0]);
   for (let i = 1; i < points.length; i++) dirty = joined(dirty, segment(mask, width, height, stroke, points[i - 1], points[i]));
   return dirty;

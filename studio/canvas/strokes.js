@@ -74,6 +74,22 @@ class Strokes {
     if (stroke.tool !== "add") rasterise(this.mask(stroke.area), this.width, this.height, stroke);
   }
 
+  // The pixels of a stamp have come: they go where the stamp stands among the strokes, not on top of the later ones.
+  settle(stroke, found) {
+    Object.assign(stroke, found);
+    delete stroke.points;
+    if (this.done.includes(stroke)) this.rebuild(stroke.area);
+  }
+
+  // The stamp could not be drawn: it never was.
+  drop(stroke) {
+    this.done = this.done.filter((one) => one !== stroke);
+    this.undone = this.undone.filter((one) => one !== stroke);
+  }
+
+  // Stamps that still wait for their pixels.
+  waiting() { return this.done.filter((stroke) => stroke.tool === "stamp" && !stroke.runs); }
+
   undo() {
     const stroke = this.done.pop();
     if (!stroke) return;

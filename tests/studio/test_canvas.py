@@ -79,7 +79,7 @@ def script(browser: Any) -> Iterator[Any]:
     """A bare page with the drawing code and no server at all."""
     page = browser.new_page()
     page.set_content("<p></p>")
-    for name in ("raster.js", "strokes.js", "png.js"):
+    for name in ("raster.js", "runs.js", "measure.js", "strokes.js", "png.js", "last.js"):
         page.add_script_tag(content=(FOLDER / name).read_text(encoding="utf-8"))
     yield page
     page.close()
@@ -137,6 +137,15 @@ def test_a_single_touch_paints_the_pixel_under_the_pointer(script: Any) -> None:
 
 
 @pytest.mark.browser
+def test_a_two_pixel_brush_is_two_pixels_wide(script: Any) -> None:
+    assert np.count_nonzero(drawn(script, [stroke((10.9, 20.1), size=2)])) == 4
+    for way in (((5.2, 20.7), (60.1, 20.7)), ((20.4, 5.3), (20.4, 50.8))):
+        found = drawn(script, [stroke(*way, size=2)])
+        rows, columns = np.nonzero(found)
+        assert min(np.ptp(rows), np.ptp(columns)) == 1
+
+
+@pytest.mark.browser
 def test_tools_do_what_their_names_say(script: Any) -> None:
     boxed = drawn(script, [stroke((10.5, 10.5), (20.2, 15.9), tool="rectangle")])
     assert boxed[10:16, 10:21].all()
@@ -147,6 +156,138 @@ def test_tools_do_what_their_names_say(script: Any) -> None:
     painted = drawn(script, [stroke((5.0, 5.0), (60.0, 40.0), size=9)])
     assert (erased == ~painted).all()
     assert not drawn(script, [stroke(tool="invert"), stroke(tool="clear")]).any()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("seed", range(8))
+def test_an_ellipse_fills_the_pixels_that_its_rectangle_would(script: Any, seed: int) -> None:
+    corners = np.random.default_rng(seed).uniform((-10, -10), (WIDTH + 10, HEIGHT + 10), (2, 2))
+    found = drawn(script, [stroke(*corners.tolist(), tool="ellipse")])
+    low, high = np.floor(corners.min(0)), np.floor(corners.max(0)) + 1
+    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    middle, radii = (low + high) / 2, (high - low) / 2
+    off = ((x - middle[0]) / radii[0]) ** 2 + ((y - middle[1]) / radii[1]) ** 2
+    assert (found == (off <= 1))[np.abs(off - 1) > 1e-4].all()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("seed", range(8))
+def test_a_polygon_holds_every_pixel_it_goes_round_also_where_it_crosses_itself(script: Any, seed: int) -> None:
+    corners = np.random.default_rng(seed).uniform((-20, -20), (WIDTH + 20, HEIGHT + 20), (7, 2))
+    found = drawn(script, [stroke(*corners.tolist(), tool="polygon")])
+    y, x = np.mgrid[:HEIGHT, :WIDTH] + 0.5
+    turned = np.zeros((HEIGHT, WIDTH))
+    for one, other in zip(corners, np.roll(corners, -1, 0), strict=True):  # the winding number, by angles
+        start, end = (np.arctan2(point[1] - y, point[0] - x) for point in (one, other))
+        turned += (end - start + np.pi) % (2 * np.pi) - np.pi
+    assert (found == (np.abs(turned) > 1)).all()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("tool", "change"), [("grow", cv2.dilate), ("shrink", cv2.erode)])
+def test_growing_and_shrinking_move_the_edge_by_one_pixel(script: Any, tool: str, change: Any) -> None:
+    strokes = [stroke((-4, 30), (40, 20), size=9), stroke((60, 5), (96.5, 60.5), tool="rectangle")]
+    before = drawn(script, strokes).astype(np.uint8)
+    after = drawn(script, [*strokes, {"tool": tool, "area": 1}, {"tool": tool, "area": 1}])
+    assert (after == change(before, np.ones((3, 3), np.uint8), iterations=2).astype(bool)).all()
+    assert after.sum() != before.sum()
+
+
+@pytest.mark.browser
+def test_what_is_packed_comes_out_the_same_and_small(script: Any) -> None:
+    random = np.random.default_rng(1)
+    for mask in (random.random((41, 53)) > 0.5, np.ones((41, 53), bool), np.eye(41, 53, dtype=bool)):
+        cells, size = script.evaluate(
+            "([cells, width, height]) => { const kept = packed_mask(new Uint8Array(cells), width, height);"
+            " const mask = new Uint8Array(width * height); stamp(mask, width, kept);"
+            " return [Array.from(mask), kept.runs.length]; }",
+            [(mask * 255).ravel().tolist(), 53, 41],
+        )
+        assert (np.asarray(cells).reshape(41, 53) == mask * 255).all()
+        assert size < mask.size
+    assert script.evaluate("packed_mask(new Uint8Array(12), 4, 3)") is None
+
+
+@pytest.mark.browser
+def test_a_mask_made_larger_and_smaller_again_is_the_same(script: Any) -> None:
+    mask = np.random.default_rng(2).random((HEIGHT, WIDTH)) > 0.7
+    for width, height in ((WIDTH, HEIGHT), (2 * WIDTH, 2 * HEIGHT), (231, 145), (WIDTH + 1, HEIGHT + 1)):
+        cells = script.evaluate(
+            "([cells, w, h, W, H]) => { const large = scaled(new Uint8Array(cells), w, h, W, H, [W / w, H / h]);"
+            " return Array.from(scaled(large, W, H, w, h, [w / W, h / H])); }",
+            [(mask * 255).ravel().tolist(), WIDTH, HEIGHT, width, height],
+        )
+        assert (np.asarray(cells).reshape(HEIGHT, WIDTH) == mask * 255).all(), (width, height)
+
+
+@pytest.mark.browser
+def test_a_thin_line_made_smaller_stays_whole(script: Any) -> None:
+    line = np.zeros((400, 600), np.uint8)
+    cv2.line(line, (10, 20), (580, 390), 255, 1)
+    cells = script.evaluate(
+        "cells => Array.from(scaled(new Uint8Array(cells), 600, 400, 75, 50, [1 / 8, 1 / 8]))", line.ravel().tolist()
+    )
+    small = np.asarray(cells, np.uint8).reshape(50, 75)
+    assert cv2.connectedComponents(small, connectivity=8)[0] == 2
+    assert np.ptp(np.nonzero(small)[1]) >= 70
+
+
+def thinnest(script: Any, mask: np.ndarray) -> float:
+    height, width = mask.shape
+    found: float = script.evaluate(
+        "([cells, w, h]) => thinnest(new Uint8Array(cells), w, h)",
+        [(mask.astype(np.uint8) * 255).ravel().tolist(), width, height],
+    )
+    return found
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("angle", [0, 14, 27, 45, 63, 90])
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8, 14, 25])
+def test_the_thinnest_width_of_a_stroke_is_its_brush(script: Any, size: int, angle: int) -> None:
+    reach = 26 * np.array([np.cos(np.radians(angle)), np.sin(np.radians(angle))])
+    middle = np.array([WIDTH, HEIGHT]) / 2
+    mask = drawn(script, [stroke(tuple(middle - reach), tuple(middle + reach), size=size, tool="line")])
+    assert thinnest(script, mask) == pytest.approx(size, abs=max(1, 0.12 * size))
+    if size == 1:
+        assert thinnest(script, mask) == 1
+
+
+@pytest.mark.browser
+def test_the_thinnest_width_is_that_of_the_thinnest_part(script: Any) -> None:
+    broad = stroke((5, 10), (90, 50), tool="rectangle")
+    assert thinnest(script, drawn(script, [broad])) == 41
+    assert thinnest(script, drawn(script, [stroke((30, 30), size=31)])) == pytest.approx(31, abs=2)
+    fine = stroke((5, 56), (90, 56), size=2, tool="line")
+    assert thinnest(script, drawn(script, [broad, fine])) == pytest.approx(2, abs=0.6)
+    assert thinnest(script, np.zeros((HEIGHT, WIDTH), bool)) == 0
+    assert thinnest(script, np.ones((HEIGHT, WIDTH), bool)) == HEIGHT
+
+
+@pytest.mark.browser
+def test_a_stamp_takes_its_place_among_later_strokes(script: Any) -> None:
+    """Its pixels come late: what was erased meanwhile stays erased, and undone and done again it is the same."""
+    seen = script.evaluate(
+        """() => {
+          const strokes = new Strokes(40, 30), block = new Uint8Array(1200), seen = [];
+          box(block, 40, 30, 5, 5, 24, 24, 255);
+          const late = {tool: "stamp", shape: "blob", area: 1, size: 9, seed: 1, points: [[1, 1, 1]]};
+          const note = () => seen.push(area(strokes.mask(1)));
+          strokes.apply(late); note();
+          strokes.apply({tool: "eraser", size: 4, area: 1, points: [[10, 10, 1], [20, 10, 1]]});
+          seen.push(strokes.waiting().length);
+          strokes.settle(late, packed_mask(block, 40, 30)); note();
+          seen.push(strokes.waiting().length);
+          strokes.undo(); note(); strokes.undo(); note(); strokes.redo(); strokes.redo(); note();
+          const again = new Strokes(40, 30); again.restore(JSON.parse(JSON.stringify(strokes.saved())));
+          seen.push(area(again.mask(1)));
+          strokes.drop(late); strokes.rebuild(1); note();
+          return seen;
+        }"""
+    )
+    erased = seen[2]
+    assert 0 < erased < 400
+    assert seen == [0, 1, erased, 0, 400, 0, erased, erased, 0]
 
 
 @pytest.mark.browser

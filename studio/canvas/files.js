@@ -1,0 +1,92 @@
+// Pictures in, masks in and out, and the masks painted last. Shares the names of canvas.js.
+
+// -- a picture in: by the file dialogue, or dropped on the stage; what the server says of it comes back as the value
+async function send(file) {
+  if (!file) return;
+  root.dataset.ready = "0";
+  try {
+    const { asset } = await take(props, file);
+    if (picture && picture.asset === asset) root.dataset.ready = "1"; // it is open already: what is painted stays
+    else trigger("open", { asset });
+  } catch (problem) { refuse(problem.message); }
+}
+
+function refuse(sentence) { root.dataset.ready = picture ? "1" : "0"; trigger("refuse", { sentence: String(sentence) }); }
+
+// -- strokes that the server draws: they stand among the others at once, and get their pixels when it has answered
+function stamp_stroke(shape, points, wide) {
+  const [seed] = crypto.getRandomValues(new Uint32Array(1)), every = Math.ceil(points.length / MOST_STAMP_POINTS);
+  const stroke = { tool: "stamp", shape, size: wide, seed, area: active, points: points.filter((_, i) => i % every === 0 || i === points.length - 1) };
+  strokes.apply(stroke);
+  settle(stroke);
+}
+
+function settle(stroke) {
+  const owner = strokes;
+  const answer = drawn(props, stroke, owner.width, owner.height).then(
+    (found) => owner.settle(stroke, found),
+    (problem) => { owner.drop(stroke); refuse(problem.message); },
+  );
+  const done = answer.then(() => { settling.delete(done); if (owner === strokes) { tell(); trigger("input"); } });
+  settling.add(done);
+}
+
+// -- a mask in and out: the file has the picture's full size, the view may be smaller
+async function import_mask(file) {
+  if (!file) return;
+  const owner = strokes, area = active, opened = picture;
+  root.dataset.ready = "0";
+  try {
+    const { asset } = await take(props, file), found = await read_mask(props, asset, opened, owner.width, owner.height);
+    owner.apply({ tool: "import", area, ...found });
+    root.dataset.ready = "1";
+    if (owner === strokes) { tell(); trigger("input"); }
+  } catch (problem) { refuse(problem.message); }
+}
+
+async function export_mask() {
+  await Promise.all(settling);
+  const { width, height, name } = picture, scale = [width / view.width, height / view.height];
+  const full = scaled(strokes.mask(active), view.width, view.height, width, height, scale);
+  const link = document.createElement("a"), place = strokes.areas().indexOf(active);
+  link.href = URL.createObjectURL(await png_file(full, width, height));
+  link.download = `${name.replace(/\.[^.]*$/, "")}-mask${place ? `-${place + 1}` : ""}.png`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
+// -- the masks painted last
+function remember_all() {
+  for (const number of strokes.areas()) if (strokes.masks.has(number)) {
+    remember(strokes.mask(number), strokes.width, strokes.height, props.titles[strokes.note(number).defect] || props.words.area);
+  }
+}
+
+function show_last() {
+  const found = last_masks();
+  find(".mc-last").replaceChildren(...found.map((one) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.title = button.ariaLabel = `${props.words.reuse}: ${one.title}`;
+    button.append(small_picture(one));
+    button.onclick = () => { find(".mc-masks").hidePopover(); reuse(one); };
+    return button;
+  }));
+  find(".mc-last").hidden = find(".mc-last-title").hidden = !found.length;
+  find("[data-act=export]").disabled = !(strokes.masks.has(active) && area(strokes.mask(active)));
+}
+
+function reuse(one) {
+  strokes.apply({ tool: "import", area: active, ...packed_mask(fitted(one, view.width, view.height), view.width, view.height) });
+  tell();
+  trigger("input");
+  root.focus({ preventScroll: true });
+}
+
+function accept_files() {
+  find("input[name=picture]").addEventListener("change", (event) => { send(event.target.files[0]); event.target.value = ""; });
+  find("input[name=mask]").addEventListener("change", (event) => { import_mask(event.target.files[0]); event.target.value = ""; });
+  root.addEventListener("dragover", (event) => { event.preventDefault(); root.dataset.drop = "1"; });
+  root.addEventListener("dragleave", (event) => { if (!root.contains(event.relatedTarget)) root.dataset.drop = ""; });
+  root.addEventListener("drop", (event) => { event.preventDefault(); root.dataset.drop = ""; send(event.dataTransfer.files[0]); });
+}
