@@ -9,11 +9,12 @@ import argparse
 import json
 import signal
 import sys
+import threading
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import intake, presets, requests
+from pipelines.core import device, intake, presets, requests
 from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput, Problem
 from pipelines.core.queue import Queue, Row
@@ -90,17 +91,24 @@ def _show(chosen: argparse.Namespace) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
-    asked = _read(chosen.what) if chosen.what.endswith(".json") else [_table(chosen)]
+    if chosen.what.endswith(".json"):
+        if chosen.preset:
+            raise BadInput(f"--preset goes with a task, not with {chosen.what}: put its fields into the file", "preset")
+        asked = [_with_fields(one, chosen.fields) for one in _read(chosen.what)]
+    else:
+        asked = [_table(chosen)]
     assets = Assets(chosen.runs)
     ready = [intake.from_paths(requests.parse(one), assets) for one in asked]
     codes = []
     from pipelines.worker import Worker
 
     with Worker(chosen.runs, "cpu", ()) as worker:
-        _stop_on_signal(worker)
+        told = _stop_on_signal(worker)
         for request in ready:
             row = worker.queue.get(worker.queue.submit(request, owner=worker.owner))
-            codes.append(_ended(worker.serve(row), chosen.runs))
+            codes.append(_ended(_to_its_end(worker, row, told), chosen.runs))
+            if told.is_set():
+                break
     return max(codes, default=DONE)
 
 
@@ -109,9 +117,14 @@ def _read(file: str) -> list[Any]:
         data = json.loads(Path(file).read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"{file} cannot be read: {error.strerror}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise BadInput(f"{file} is nested too deeply for a request") from error
+    except ValueError as error:
         raise BadInput(f"{file} is not valid JSON: {error}") from error
-    return data if isinstance(data, list) else [data]
+    found = data if isinstance(data, list) else [data]
+    if not found:
+        raise BadInput(f"{file} holds an empty list: put a request into it")
+    return found
 
 
 def _table(chosen: argparse.Namespace) -> dict[str, Any]:
@@ -121,13 +134,20 @@ def _table(chosen: argparse.Namespace) -> dict[str, Any]:
         if preset.task != chosen.what:
             raise BadInput(f"preset {chosen.preset} is for {preset.task}, not for {chosen.what}", "preset")
         data.update(json.loads(json.dumps(preset.fields)))
-    for assignment in chosen.fields:
+    return {**_with_fields(data, chosen.fields), "task": chosen.what}
+
+
+def _with_fields(data: Any, fields: list[str]) -> Any:
+    """The table with each `key=value` laid over it, in place."""
+    if fields and not isinstance(data, dict):
+        raise BadInput("--set goes with a request that is a table of fields")
+    for assignment in fields:
         key, equals, text = assignment.partition("=")
         if not equals or not key:
             raise BadInput(f"--set {assignment!r} is not key=value")
         try:
             value = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             value = text
         *path, last = key.split(".")
         place = data
@@ -136,36 +156,56 @@ def _table(chosen: argparse.Namespace) -> dict[str, Any]:
             if not isinstance(place, dict):
                 raise BadInput(f"--set {key}: {part} is no table", key)
         place[last] = value
-    return {**data, "task": chosen.what}
+    return data
 
 
 def _ended(row: Row, runs: Path) -> int:
     if row.state == "done":
         print(runs / row.id)
         return DONE
-    print(row.sentence or f"run {row.id} was {row.state}", file=sys.stderr)
+    waits = f"; then `resume {row.id}`" if row.state == "waiting_disk" else ""
+    print((row.sentence or f"run {row.id} was {row.state}") + waits, file=sys.stderr)
     print(runs / row.id)
     if row.state == "cancelled":
         return CANCELLED
     return BAD if row.code == "bad_input" else FAILED
 
 
-def _stop_on_signal(worker: Any) -> None:
-    """Ctrl-C stops the run at hand, as `stop` would; what was finished stays."""
+def _stop_on_signal(worker: Any) -> threading.Event:
+    """Ctrl-C stops the run at hand, as `stop` would; what was finished stays. Returns what is set from then on.
 
-    def stop(*_: object) -> None:
+    The stopping is done in a thread of its own: the signal may have come in the middle of a transaction.
+    """
+    told = threading.Event()
+
+    def stop() -> None:
+        told.set()
         for row in worker.queue.open():
             if row.owner == worker.owner:
                 worker.queue.stop(row.id)
 
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: threading.Thread(target=stop).start())
+    return told
+
+
+def _to_its_end(worker: Any, row: Row, told: threading.Event) -> Row:
+    """Answer a run that is ours; one that another process has (or took, while this one was frozen) is followed."""
+    from pipelines.worker import follow
+
+    if row.owner == worker.owner:
+        row = worker.serve(row)
+    return row if row.over or row.state == "waiting_disk" else follow(worker.queue, row.id, told.is_set)
 
 
 def _work(chosen: argparse.Namespace) -> int:
     from pipelines.worker import serve_until_told
 
-    serve_until_told(chosen.runs, chosen.device or "cpu", tuple(chosen.lanes or ("cpu", "device")), chosen.parent)
+    here = [*device.present(), "cpu"]
+    name = chosen.device or here[0]
+    if name not in here:
+        raise BadInput(f"--device {name}: this machine has {', '.join(here)}", "device")
+    serve_until_told(chosen.runs, name, tuple(chosen.lanes or ("cpu", "device")), chosen.parent)
     return DONE
 
 
@@ -183,15 +223,12 @@ def _stop(chosen: argparse.Namespace) -> int:
 
 
 def _resume(chosen: argparse.Namespace) -> int:
-    from pipelines.worker import Worker, follow
+    from pipelines.worker import Worker
 
+    _queue(chosen.runs).get(chosen.run)
     with Worker(chosen.runs, "cpu", ()) as worker:
-        _stop_on_signal(worker)
-        row = worker.queue.resume(chosen.run, worker.owner)
-        if row.owner == worker.owner:
-            row = worker.serve(row)
-        else:
-            row = follow(worker.queue, row.id, lambda row: None)
+        told = _stop_on_signal(worker)
+        row = _to_its_end(worker, worker.queue.resume(chosen.run, worker.owner), told)
     return _ended(row, chosen.runs)
 
 

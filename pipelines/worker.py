@@ -1,8 +1,8 @@
 """Claims runs from the queue and answers them, one at a time. Knows the queue and the engine; not what a task does."""
 
-import errno
 import logging
 import signal
+import sqlite3
 import threading
 import time
 import traceback
@@ -13,10 +13,10 @@ from pathlib import Path
 import psutil
 
 from pipelines import engine
-from pipelines.core import requests, safeload
+from pipelines.core import files, requests, safeload
 from pipelines.core.errors import Cancelled, DiskFull, LostLease, Problem, Quarantined
 from pipelines.core.models import Models
-from pipelines.core.queue import Owner, Queue, Row
+from pipelines.core.queue import Busy, Owner, Queue, Row
 from pipelines.core.runs import Run
 
 HEART_S = 3.0
@@ -36,6 +36,8 @@ class Worker:
         self.device = device
         self.lanes = lanes
         self.owner = Owner.me()
+        self._owed: set[str] = set()
+        """Runs that go back in line as soon as the job table can be written again."""
         self._leaving = threading.Event()
 
     def __enter__(self) -> "Worker":
@@ -45,11 +47,17 @@ class Worker:
 
     def __exit__(self, *error: object) -> None:
         self._leaving.set()
-        self.queue.leave(self.owner)
+        try:
+            self.queue.leave(self.owner)
+        except Problem as problem:  # nothing is lost: what a process that is gone held is taken over at once
+            log.warning("no clean goodbye: %s", problem)
 
     def _heart(self) -> None:
         while not self._leaving.wait(HEART_S):
-            self.queue.beat(self.owner, self.device, self.lanes)
+            try:
+                self.queue.beat(self.owner, self.device, self.lanes)
+            except (Problem, sqlite3.Error) as problem:  # the next beat may get through
+                log.warning("a heartbeat was lost: %s", problem)
 
     def leave(self) -> None:
         """Finish the picture at hand, give the rest back, and go."""
@@ -58,7 +66,7 @@ class Worker:
     def work(self) -> None:
         """Serve until told to leave."""
         while not self._leaving.is_set():
-            row = self.queue.claim(self.owner, self.lanes)
+            row = self._claim()
             if row is None:
                 self._leaving.wait(POLL_S)
             else:
@@ -66,12 +74,23 @@ class Worker:
 
     def _between(self, priority: int) -> Callable[[], None]:
         def between() -> None:
+            while not self._leaving.is_set() and (row := self._claim(priority)):
+                self.serve(row)
             if self._leaving.is_set():
                 raise _Leaving
-            while row := self.queue.claim(self.owner, self.lanes, above=priority):
-                self.serve(row)
 
         return between
+
+    def _claim(self, above: int | None = None) -> Row | None:
+        try:
+            for run in list(self._owed):
+                self.queue.hand_back(run, self.owner)
+                self._owed.discard(run)
+            return self.queue.claim(self.owner, self.lanes, above)
+        except (Problem, sqlite3.Error) as problem:
+            log.warning("the job table does not answer: %s", problem)
+            self._leaving.wait(HEART_S)
+            return None
 
     def serve(self, row: Row) -> Row:
         """Answer one claimed run to its end. The one place where a failure is written down instead of raised."""
@@ -79,29 +98,36 @@ class Worker:
             self._answer(row)
         except LostLease:
             log.warning("run %s was taken over by another worker", row.id)
+        except (Problem, sqlite3.Error) as problem:
+            log.warning("the end of run %s could not be written (%s): it goes back in line", row.id, problem)
+            self._owed.add(row.id)
         return self.queue.get(row.id)
 
     def _answer(self, row: Row) -> None:
         end = self.queue.end
+        run: Run | None = None
         try:
             request = requests.parse(row.request)
             run = Run(self.queue, row.id, request, self.owner, self._between(row.priority))
             run.tick(row.done, row.total, "starting", force=True)
             engine.perform(request, run, self.models)
         except Cancelled:
+            _list_what_is_finished(run)
             end(row.id, self.owner, "cancelled")
         except _Leaving:
             log.info("run %s goes back in line", row.id)
-        except LostLease:
+        except (LostLease, Busy, sqlite3.Error):
             raise
         except Quarantined as problem:
+            _list_what_is_finished(run)
             end(row.id, self.owner, "quarantined", problem.code, str(problem))
         except DiskFull as problem:
             end(row.id, self.owner, "waiting_disk", problem.code, str(problem))
         except Problem as problem:
+            _list_what_is_finished(run)
             end(row.id, self.owner, "failed", problem.code, str(problem))
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in files.NO_ROOM:
                 end(
                     row.id,
                     self.owner,
@@ -131,6 +157,15 @@ class Worker:
         trace.write_text(traceback.format_exc(), encoding="utf-8")
 
 
+def _list_what_is_finished(run: Run | None) -> None:
+    """However a run ends, what it finished can be reviewed and exported."""
+    if run is not None:
+        try:
+            run.write_manifest()
+        except (Problem, OSError) as problem:
+            log.warning("the manifest of run %s could not be written: %s", run.id, problem)
+
+
 class _Leaving(Exception):
     """The worker was told to go between two pictures."""
 
@@ -142,7 +177,8 @@ def serve_until_told(runs: Path, device: str, lanes: tuple[str, ...], parent: in
     """
     with Worker(runs, device, lanes) as worker:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: worker.leave())
+            # In a thread of its own: an Event's lock is not re-entrant, and the signal may have interrupted its holder.
+            signal.signal(number, lambda *_: threading.Thread(target=worker.leave).start())
         if parent is not None:
             threading.Thread(target=_leave_after, args=(parent, worker), name="parent", daemon=True).start()
         worker.work()
@@ -156,9 +192,8 @@ def _leave_after(parent: int, worker: Worker) -> None:
     worker.leave()
 
 
-def follow(queue: Queue, run: str, tell: Callable[[Row], None]) -> Row:
-    """Watch a run that another process holds until it is over."""
-    while not (row := queue.get(run)).over:
-        tell(row)
+def follow(queue: Queue, run: str, given_up: Callable[[], bool]) -> Row:
+    """Watch a run that another process holds until it is over, or until the watcher gives up."""
+    while not (row := queue.get(run)).over and not given_up():
         time.sleep(POLL_S)
     return row

@@ -3,6 +3,7 @@
 Knows manifest rows and review.json; computes no score.
 """
 
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,13 +23,15 @@ def comparison(context: Context, row: Row | None) -> dict[str, Any]:
     if row is None or row.task != "inpaint":
         return {"run": "", "items": []}
     verdicts = runs.verdicts(context.runs / row.id)
+    items = [item(context, row.id, one, verdicts) for one in context.queue.rows(row.id, limit=MOST_SHOWN)]
     return {
         "run": row.id,
-        "items": [_item(context, row.id, one, verdicts) for one in context.queue.rows(row.id, limit=MOST_SHOWN)],
+        "items": [one for one in items if one["verdict"] != "deleted"],
     }
 
 
-def _item(context: Context, run: str, one: dict[str, Any], verdicts: dict[str, Any]) -> dict[str, Any]:
+def item(context: Context, run: str, one: dict[str, Any], verdicts: Mapping[str, str]) -> dict[str, Any]:
+    """One finished picture for the before/after view, from its manifest row."""
     source = context.assets.get(one["source"]["asset"])
     stem = PurePosixPath(one["file"]).relative_to("images").with_suffix("").as_posix()
     return {
@@ -79,7 +82,7 @@ def judge(context: Context, run: str, stem: str, verdict: str) -> None:
     if verdict not in verdicts:
         raise BadInput(f"verdict {verdict[:40]!r}: choose kept or discarded, or nothing to take it back", "verdict")
     row = context.queue.get(run)
-    runs.judge(context.runs / row.id, stem, verdicts[verdict])  # which keeps `stem` inside the run's folder
+    runs.judge(context.runs / row.id, {stem: verdicts[verdict]})  # which keeps `stem` inside the run's folder
 
 
 def kept(context: Context) -> dict[str, int]:

@@ -10,10 +10,10 @@ import gradio as gr
 from studio import theme, watch
 from studio.context import Context
 from studio.page import QUIET, Page
-from studio.tabs import paint
+from studio.tabs import paint, review
 from studio.widgets import widget
 
-TABS: dict[str, Callable[[Context, Page], None]] = {"Paint": paint.build}
+TABS: dict[str, Callable[[Context, Page], None]] = {"Paint": paint.build, "Review": review.build}
 TITLE = "Flawsmith"
 BRAND = (
     '<div class="brand"><svg viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="7"/>'

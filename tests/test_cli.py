@@ -75,11 +75,13 @@ BAD = [
     (["run", "export", "--preset", "steel/rust"], "preset steel/rust is for inpaint, not for export"),
     (["run", "gone.json"], "gone.json cannot be read"),
     (["run", "paint"], "no task 'paint'"),
+    (["work", "--device", "banana"], "--device banana: this machine has"),
+    (["resume", "x"], "is no runs folder: name it with --runs"),
     (["status", "x"], "is no runs folder: name it with --runs"),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "sentence"), BAD, ids=[sentence[:30] for _, sentence in BAD])
+@pytest.mark.parametrize(("arguments", "sentence"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
 def test_a_bad_request_is_exit_2_and_one_sentence(tmp_path: Path, arguments: list[str], sentence: str) -> None:
     done = call(*arguments, "--runs", str(tmp_path / "runs"))
     assert done.returncode == 2
@@ -143,6 +145,32 @@ def test_a_disk_that_fills_up_while_saving_leaves_nothing_half_written_and_resum
     again = call("resume", run.name, "--runs", str(runs))
     assert again.returncode == 0, again.stderr
     assert images.read(run / "images" / "00000.png").height == 400
+
+
+def test_interrupt_ends_a_list_of_requests_too(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    file = tmp_path / "requests.json"
+    file.write_text(json.dumps([pictures.request(tmp_path, num_images=200)] * 3))
+    process = subprocess.Popen([*COMMAND, "run", str(file), "--runs", str(runs)], stdout=subprocess.PIPE, text=True)
+    end = time.monotonic() + 30
+    while not list(runs.glob("2*/images/*.png")):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 3
+    assert len(list(runs.glob("2*"))) == 1
+
+
+def test_fields_are_laid_over_the_requests_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(pictures.request(tmp_path, seed=1)))
+    done = call("run", str(file), "--set", "seed=7", "--runs", str(tmp_path / "runs"))
+    asked = images.read_request(Path(done.stdout.splitlines()[-1]) / "images" / "00000.png")
+    assert asked is not None
+    assert asked["seed"] == 7
+    refused = call("run", str(file), "--preset", "steel/rust", "--runs", str(tmp_path / "runs"))
+    assert (refused.returncode, "--preset goes with a task" in refused.stderr) == (2, True)
 
 
 def test_status_and_stop_name_the_run(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -194,6 +195,31 @@ def test_a_full_disk_waits_and_goes_on_by_itself(tmp_path: Path, monkeypatch: py
         thread.join()
 
 
+def test_a_job_table_that_is_locked_too_long_sends_the_run_back_in_line_and_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    request = take(tmp_path, runs, num_images=30)
+    monkeypatch.setattr("pipelines.core.queue.BUSY_S", 0.1)
+    monkeypatch.setattr("pipelines.worker.HEART_S", 0.1)
+    with Worker(runs, "cpu", ("cpu",)) as worker:
+        run = worker.queue.submit(request)
+        thread = threading.Thread(target=worker.work)
+        thread.start()
+        until(lambda: worker.queue.finished(run))
+        other = sqlite3.connect(runs / "queue.db", timeout=30, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        time.sleep(0.6)
+        other.execute("ROLLBACK")
+        other.close()
+        until(lambda: worker.queue.get(run).over)
+        assert [one for one in threading.enumerate() if one.name == "heart"]
+        worker.leave()
+        thread.join()
+        assert worker.queue.get(run).state == "done"
+    assert len(list((runs / run / "images").glob("*.png"))) == 30
+
+
 def test_an_unforeseen_error_is_a_sentence_for_the_person_and_a_trace_in_the_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,4 +248,4 @@ def test_a_run_taken_over_is_let_go_without_a_word(tmp_path: Path) -> None:
         )
         after = worker.serve(row)
     assert (after.state, after.owner) == ("running", other)
-    assert worker.queue.finished(row.id) == set()
+    assert worker.queue.finished(row.id) == {}

@@ -24,7 +24,12 @@ def from_paths(request: Request, assets: Assets) -> Request:
             raise BadInput(f"{field}: there is no file {value}", field)
         return assets.put(path, path.name).id
 
-    return _changed(request, take)
+    ready = _changed(request, take)
+    if isinstance(ready, requests.Export):  # the worker that takes it up may stand in another folder
+        data = tuple(str(Path(one).resolve()) if Path(one).is_dir() else one for one in ready.data)
+        output = str(Path(ready.output).resolve()) if ready.output is not None else None
+        return ready.model_copy(update={"data": data, "output": output})
+    return ready
 
 
 def from_web(data: Mapping[str, Any], assets: Assets) -> Request:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import psutil
 
 from pipelines.core import ids
-from pipelines.core.errors import LostLease, Missing, Problem, Quarantined
+from pipelines.core.errors import DiskFull, LostLease, Missing, Problem, Quarantined
 from pipelines.core.requests import Request
 
 State = Literal["queued", "running", "waiting_disk", "done", "failed", "cancelled", "quarantined"]
@@ -31,6 +31,7 @@ DEATHS = 3
 ROOM_BYTES = 64 * 2**20
 RETRY_DISK_S = 5.0
 SEEN_S = 10.0
+BUSY_S = 30.0
 
 _HELD = "host=? AND pid=? AND born=?"
 _TABLES = """
@@ -122,6 +123,12 @@ class Row:
         return {key: getattr(self, key) for key in keys}
 
 
+class Busy(Problem):
+    """Somebody else holds the job table for longer than anyone should."""
+
+    code = "busy"
+
+
 class Queue:
     """The job table of one runs folder. One object may be used from many threads; each gets its own connection."""
 
@@ -132,14 +139,20 @@ class Queue:
             runs.mkdir(parents=True, exist_ok=True)
             self._db.executescript(_TABLES)
         except (OSError, sqlite3.OperationalError) as error:
+            if "full" in str(error):
+                raise DiskFull(f"the disk of the runs folder {runs} is full: make room") from error
             raise Problem(
                 f"the runs folder {runs} cannot be written ({error}): make it writable or choose another with --runs"
+            ) from error
+        except sqlite3.DatabaseError as error:
+            raise Problem(
+                f"{runs / 'queue.db'} is damaged ({error}): move it away and start again; the runs' folders stay"
             ) from error
 
     @property
     def _db(self) -> sqlite3.Connection:
         if not hasattr(self._local, "db"):
-            db = sqlite3.connect(self.runs / "queue.db", timeout=30, isolation_level=None, check_same_thread=False)
+            db = sqlite3.connect(self.runs / "queue.db", timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=FULL")
@@ -156,13 +169,19 @@ class Queue:
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
         db = self._db
-        db.execute("BEGIN IMMEDIATE")
         try:
-            yield db
-        except BaseException:
-            db.execute("ROLLBACK")
-            raise
-        db.execute("COMMIT")
+            db.execute("BEGIN IMMEDIATE")
+            try:
+                yield db
+                db.execute("COMMIT")
+            except BaseException:
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                raise
+        except sqlite3.OperationalError as error:
+            if "full" in str(error):
+                raise DiskFull(f"the disk of the runs folder {self.runs} is full: make room and it goes on") from error
+            raise Busy(f"the job table in {self.runs} cannot be written now ({error}): try again") from error
 
     # -- asking
 
@@ -191,6 +210,10 @@ class Queue:
                 ),
             )
         return run
+
+    def has(self, run: str) -> bool:
+        """Whether there is a run of that id."""
+        return self._db.execute("SELECT 1 FROM run WHERE id=?", (run,)).fetchone() is not None
 
     def get(self, run: str) -> Row:
         """Raises Missing."""
@@ -233,8 +256,10 @@ class Queue:
         A person's resume forgives the deaths counted so far. With `owner` the run is at once that process's own.
         """
         with self._write() as db:
-            row = _row(self._one(db, run))
-            held = row.state == "running" and row.owner is not None and not row.owner.gone() and row.owner != owner
+            found = self._one(db, run)
+            row = _row(found)
+            alive = row.owner is not None and not row.owner.gone() and found["lease"] > time.time()
+            held = row.state == "running" and alive and row.owner != owner
             if row.state != "done" and not held:
                 now = time.time()
                 mine = (owner.host, owner.pid, owner.born, now + LEASE_S) if owner else (None, None, None, None)
@@ -291,19 +316,27 @@ class Queue:
                 (now + LEASE_S, owner.host, owner.pid, owner.born),
             )
 
-    def leave(self, owner: Owner) -> None:
-        """A clean goodbye: what this worker held goes back in line, uncounted."""
-        mine = (owner.host, owner.pid, owner.born)
+    def hand_back(self, run: str, owner: Owner) -> None:
+        """One run goes back in line, uncounted, if it is still this worker's."""
+        mine = (run, owner.host, owner.pid, owner.born)
         with self._write() as db:
             db.execute(
                 "UPDATE item SET attempts=0 WHERE state='running' AND run IN"
-                " (SELECT id FROM run WHERE state='running' AND " + _HELD + ")",
+                " (SELECT id FROM run WHERE id=? AND state='running' AND " + _HELD + ")",
                 mine,
             )
             db.execute(
-                "UPDATE run SET state='queued', host=NULL, pid=NULL, born=NULL WHERE state='running' AND " + _HELD,
+                "UPDATE run SET state='queued', host=NULL, pid=NULL, born=NULL WHERE id=? AND state='running' AND "
+                + _HELD,
                 mine,
             )
+
+    def leave(self, owner: Owner) -> None:
+        """A clean goodbye: what this worker held goes back in line, uncounted."""
+        mine = (owner.host, owner.pid, owner.born)
+        for row in self._db.execute("SELECT id FROM run WHERE state='running' AND " + _HELD, mine).fetchall():
+            self.hand_back(row["id"], owner)
+        with self._write() as db:
             db.execute("DELETE FROM worker WHERE host=? AND pid=?", mine[:2])
 
     def workers(self) -> list[dict[str, Any]]:
@@ -341,10 +374,11 @@ class Queue:
         now = time.time()
         with self._write() as db:
             changed = db.execute(
-                "UPDATE run SET state=?, code=?, sentence=?, note='', ended=?, host=NULL, pid=NULL, born=NULL, lease=?"
-                " WHERE id=? AND state='running' AND " + _HELD,
+                "UPDATE run SET state=?, done=CASE WHEN ? THEN total ELSE done END, code=?, sentence=?, note='',"
+                " ended=?, host=NULL, pid=NULL, born=NULL, lease=? WHERE id=? AND state='running' AND " + _HELD,
                 (
                     state,
+                    state == "done",
                     code,
                     sentence,
                     now if state in ENDED else None,
@@ -391,9 +425,16 @@ class Queue:
                 "UPDATE run SET done=(SELECT count(*) FROM item WHERE run=? AND state='done') WHERE id=?", (run, run)
             )
 
-    def finished(self, run: str) -> set[int]:
-        """Indices of the committed items."""
-        return {row["idx"] for row in self._db.execute("SELECT idx FROM item WHERE run=? AND state='done'", (run,))}
+    def finished(self, run: str) -> dict[int, dict[str, Any]]:
+        """The committed items: their manifest rows by index."""
+        found = self._db.execute("SELECT idx, row FROM item WHERE run=? AND state='done'", (run,))
+        return {row["idx"]: json.loads(row["row"]) for row in found}
+
+    def forget_item(self, run: str, owner: Owner, index: int) -> None:
+        """A committed item whose files are gone is to be made again. Raises LostLease."""
+        with self._write() as db:
+            self._mine(db, run, owner)
+            db.execute("DELETE FROM item WHERE run=? AND idx=?", (run, index))
 
     def rows(self, run: str, after: int = -1, limit: int = 2**31) -> list[dict[str, Any]]:
         """Committed items in order, as their manifest rows."""

@@ -1,6 +1,7 @@
 """A run: the folder that answers a request, and the hand a task works with. Knows the queue; not what a task does."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,13 @@ from pipelines.core.errors import BadInput, Cancelled, Missing
 from pipelines.core.queue import Owner, Queue
 from pipelines.core.requests import Request
 
-Verdict = Literal["kept", "discarded"]
+Verdict = Literal["kept", "discarded", "deleted"]
+"""Deleted: out of sight and out of every export. The files stay, so that it can be undone."""
 FAN_OUT = 1000
 TICK_S = 0.1
 PREVIEW_S = 0.25
+
+_JUDGING = threading.Lock()  # two keys in a row are two threads; each reads the file and writes it anew
 
 
 @dataclass(frozen=True)
@@ -55,13 +59,23 @@ class Run:
         self._between = between
         self._told = 0.0
         self._shown = 0.0
-        self._finished = queue.finished(id)
+        self._finished = self._still_there(queue.finished(id))
         if self.folder.exists():
             files.sweep(self.folder)  # what a killed worker left half-written
         with files.explained(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         if not (self.folder / "request.json").exists():
             files.write_json(self.folder / "request.json", request.model_dump(mode="json"))
+
+    def _still_there(self, rows: Mapping[int, Mapping[str, Any]]) -> set[int]:
+        """The items whose files lie where they were put; the others, removed by hand, are made again."""
+        found = set()
+        for index, row in rows.items():
+            if all((self.folder / row[key]).is_file() for key in ("file", "mask") if key in row):
+                found.add(index)
+            else:
+                self._queue.forget_item(self.id, self._owner, index)
+        return found
 
     def items(self, count: int) -> Iterator[int]:
         """The indices still to do. Between two items Stop is heard and more urgent runs go first."""
@@ -134,13 +148,26 @@ class Run:
 
     def write_manifest(self) -> None:
         """manifest.jsonl from the committed items."""
-        lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in self.rows() if "file" in row)
-        files.write_bytes(self.folder / "manifest.jsonl", "".join(lines).encode())
+        _write_manifest(self._queue, self.id)
+
+    def bring_up_to_date(self, names: Sequence[str]) -> None:
+        """Other runs of this folder, by id or path, that are not over get a manifest of what they finished so far."""
+        for name in names:
+            folder = self._queue.runs / Path(name).name
+            if not (folder.is_dir() and self._queue.has(folder.name)):
+                continue
+            if not (self._queue.get(folder.name).over and (folder / "manifest.jsonl").exists()):
+                _write_manifest(self._queue, folder.name)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write result.json, the last file of a run."""
         (self.folder / "preview.jpg").unlink(missing_ok=True)
         files.write_json(self.folder / "result.json", {"task": self.request.task, **result})
+
+
+def _write_manifest(queue: Queue, id: str) -> None:
+    lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in queue.rows(id) if "file" in row)
+    files.write_bytes(queue.runs / id / "manifest.jsonl", "".join(lines).encode())
 
 
 def name(index: int, count: int) -> str:
@@ -157,15 +184,21 @@ def verdicts(folder: Path) -> dict[str, Verdict]:
     return found
 
 
-def judge(folder: Path, stem: str, verdict: Verdict | None) -> dict[str, Verdict]:
-    """Keep or discard a picture, or (None) take the decision back. Raises Missing, BadInput."""
-    if verdict not in ("kept", "discarded", None):
-        raise BadInput(f"verdict {verdict!r}: choose kept or discarded, or nothing to take it back", "verdict")
-    if not files.inside(folder / "images", f"{stem}.png").is_file():
-        raise Missing(f"run {folder.name} has no picture {stem}")
-    found = verdicts(folder)
-    found.pop(stem, None)
-    if verdict is not None:
-        found[stem] = verdict
-    files.write_json(folder / "review.json", found)
+def judge(folder: Path, changes: Mapping[str, Verdict | None]) -> dict[str, Verdict]:
+    """Decide about pictures by their stems, or (None) take a decision back. All or none. Raises Missing, BadInput."""
+    for stem, verdict in changes.items():
+        if verdict not in ("kept", "discarded", "deleted", None):
+            raise BadInput(
+                f"verdict {verdict!r}: choose kept, discarded or deleted, or nothing to take it back", "verdict"
+            )
+        if not files.inside(folder / "images", f"{stem}.png").is_file():
+            raise Missing(f"run {folder.name} has no picture {stem}")
+    with _JUDGING:
+        found = verdicts(folder)
+        for stem, verdict in changes.items():
+            if verdict is None:
+                found.pop(stem, None)
+            else:
+                found[stem] = verdict
+        files.write_json(folder / "review.json", found)
     return found

@@ -7,15 +7,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import files
+from pipelines.core import files, layouts, splits
 from pipelines.core.errors import BadInput, DiskFull
 from pipelines.core.models import Models
 from pipelines.core.requests import Export
 from pipelines.core.runs import Run
-from pipelines.parts import cards, datasets, splits, targets
+from pipelines.core.splits import Part
+from pipelines.parts import cards, datasets, targets
 from pipelines.parts.datasets import Sample, Source
-from pipelines.parts.exporters import EXPORTERS, SEVERAL, Book, Entry, Exporter
-from pipelines.parts.splits import Part
+from pipelines.parts.exporters import EXPORTERS, Book, Entry, Exporter
 
 RESERVE_BYTES = 64 * 2**20
 NAME_BYTES = 120
@@ -31,15 +31,14 @@ def run(request: Export, run: Run, models: Models) -> None:
 
 def _export(request: Export, run: Run) -> dict[str, Any]:
     exporter = EXPORTERS[request.format]
-    samples = datasets.load_runs(request.data, run.folder.parent, kept_only=request.kept_only)
+    run.bring_up_to_date(request.data)
+    samples = datasets.load_runs(request.data, run.folder.parent, kept_only=request.kept_only, only=request.only)
     book = Book(_safe(request.name, "name"), _classes(samples), request.segmentation, request.pairs)
-    groups = {origin: Counter[str]() for origin in sorted({sample.origin for sample in samples})}
-    for sample in samples:
-        groups[sample.origin].update(sample.defects)
-    shares: dict[Part, float] = {"train": request.split.train, "val": request.split.val, "test": request.split.test}
-    dealt = splits.deal(groups, shares, request.seed, first=exporter.first)
+    groups = splits.grouped((sample.origin, sample.defects) for sample in samples)
+    shares = request.split.shares()
+    dealt = splits.deal(groups, shares, request.seed, first=exporter.layout.first)
     notes = splits.shortfalls(dealt, groups, shares)
-    wants_good = request.pairs or exporter.needs_good
+    wants_good = request.pairs or exporter.layout.needs_good
     if wants_good and (orphans := sum(sample.source is None for sample in samples)):
         notes.append(f"made from no photograph, so without a good picture beside them: {orphans} pictures")
     entries = list(_entries(samples, dealt, wants_good, exporter))
@@ -51,7 +50,7 @@ def _export(request: Export, run: Run) -> dict[str, Any]:
             run.tick(min(done, len(entries)), len(entries), f"writing {path.name}")
             for file in batch:
                 target.add(file.name, file.data)
-        card = cards.card(entries, book, exporter.title, notes)
+        card = cards.card(entries, book, exporter.layout.title, notes)
         target.add(card.name, card.data)
         run.tick(len(entries), len(entries), f"closing {path.name}")
     run.log(exported=len(entries), notes=notes)
@@ -74,9 +73,8 @@ def _entries(
     goods: dict[str, Source] = {}
     for number, sample in enumerate(samples):
         good = goods.setdefault(sample.origin, sample.source) if wants_good and sample.source else None
-        shown = sample.defects[0] if len(sample.defects) == 1 else SEVERAL
-        yield Entry(f"{shown}_{number:0{digits}d}", dealt[sample.origin], sample, good)
-    if not exporter.beside:
+        yield Entry(f"{layouts.shown(sample.defects)}_{number:0{digits}d}", dealt[sample.origin], sample, good)
+    if not exporter.layout.beside:
         for number, (origin, source) in enumerate(goods.items()):
             yield Entry(f"{cards.GOOD}_{number:0{digits}d}", dealt[origin], source)
 

@@ -11,6 +11,7 @@ from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput
 from pipelines.core.models import Models
 from pipelines.core.requests import Inpaint, Region
+from pipelines.core.requests.generate import sibling
 from pipelines.core.runs import Painted, Run
 from pipelines.parts import crop, defects, lighting, quality
 
@@ -23,6 +24,8 @@ class Area:
 
     region: Region
     mask: np.ndarray
+    pieces: list[np.ndarray]
+    """The mask in parts that lie far from each other."""
 
 
 def run(request: Inpaint, run: Run, models: Models) -> None:
@@ -31,7 +34,7 @@ def run(request: Inpaint, run: Run, models: Models) -> None:
     source = assets.get(request.image)
     picture = images.read(source.path, name=source.name)
     white = images.white(picture.pixels)
-    areas = [Area(region, _mask(region, picture, assets)) for region in request.areas()]
+    areas = [_area(region, request, picture, assets) for region in request.areas()]
     asked = reduce(np.logical_or, [area.mask for area in areas])
     may_change = reduce(np.logical_or, [crop.feathered(area.mask, request.feather_px) for area in areas])
     box = crop.around(may_change, 0)
@@ -43,9 +46,13 @@ def run(request: Inpaint, run: Run, models: Models) -> None:
         for number, area in enumerate(areas):
             run.tick(index, request.num_images, f"picture {index + 1} of {request.num_images}")
             region = one.areas()[number]
-            changed, facts = _draw(painted, white, area.mask, region, one, number, whole)
+            changed = np.zeros(asked.shape, bool)
+            for piece, mask in enumerate(area.pieces):
+                own = region.model_copy(update={"seed": sibling(region.seed or 0, piece)})
+                drawn, facts = _draw(painted, white, mask, own, one, number, whole)
+                changed |= drawn
+                notes.append(facts)
             labels.append((changed if one.label == "changed" else area.mask, _facts(region)))
-            notes.append(facts)
         changed = np.zeros(asked.shape, bool)
         changed[box.window] = _differs(picture.pixels[box.window], painted[box.window])
         scores = quality.measure(picture.pixels, painted, asked=asked, feathered=may_change, changed=changed).row()
@@ -73,9 +80,10 @@ def run(request: Inpaint, run: Run, models: Models) -> None:
     run.finish({"images": len(rows), "outside_max": max((row["scores"]["outside_max"] for row in rows), default=0)})
 
 
-def _mask(region: Region, picture: images.Picture, assets: Assets) -> np.ndarray:
+def _area(region: Region, request: Inpaint, picture: images.Picture, assets: Assets) -> Area:
     asset = assets.get(region.mask)
-    return images.read_mask(asset.path, size=(picture.height, picture.width), name=asset.name)
+    mask = images.read_mask(asset.path, size=(picture.height, picture.width), name=asset.name)
+    return Area(region, mask, crop.groups(mask, request.padding_px + request.feather_px))
 
 
 def _draw(
@@ -88,6 +96,7 @@ def _draw(
     whole: lighting.Optics,
 ) -> tuple[np.ndarray, dict[str, object]]:
     """Draw one defect into `pixels`, in place. Returns bool HxW, what changed, and what was found out on the way."""
+    severity = request.severity if region.severity is None else region.severity
     box = crop.around(mask, request.padding_px + request.feather_px)
     before = pixels[box.window].copy()
     weight = crop.feather(mask[box.window], request.feather_px)
@@ -96,7 +105,7 @@ def _draw(
         values,
         weight > 0,
         region.defect,
-        severity=region.severity,
+        severity=severity,
         seed=region.seed or 0,
         light=region.light,
         look=region.look,
@@ -107,7 +116,7 @@ def _draw(
     )
     if not drawing.mask.any():
         raise BadInput(
-            f"nothing can be seen of {region.defect} in region {number + 1} at severity {region.severity:g} and"
+            f"nothing can be seen of {region.defect} in region {number + 1} at severity {severity:g} and"
             f" strength {request.strength:g}: raise one of them or paint a larger area",
             "severity",
         )

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from pipelines.core.splits import PARTS
 from pipelines.parts.datasets import Source
 from pipelines.parts.exporters import Book, Entry, File
-from pipelines.parts.splits import PARTS
 from pipelines.parts.targets import MARK, OURS
 
 GOOD = "good"

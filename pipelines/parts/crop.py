@@ -4,6 +4,7 @@ Beyond the feather not one byte moves. Knows nothing of what is drawn inside.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,6 +35,39 @@ def around(mask: np.ndarray, padding_px: int) -> Box:
         min(height, int(rows[-1]) + 1 + padding_px),
         min(width, int(columns[-1]) + 1 + padding_px),
     )
+
+
+def groups(mask: np.ndarray, padding_px: int) -> list[np.ndarray]:
+    """The mask in pieces (bool HxW each) whose padded boxes do not touch: each can be worked on in a crop of its own.
+
+    Strokes at two corners of a large photograph must not make the whole of it be computed. In reading order.
+    """
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    boxes = [
+        [left - padding_px, top - padding_px, left + width + padding_px, top + height + padding_px, {number}]
+        for number, (left, top, width, height, _) in enumerate(stats[1:].tolist(), start=1)
+    ]
+    merged = True
+    while merged and len(boxes) > 1:
+        merged = False
+        rest = boxes
+        boxes = []
+        for box in rest:
+            near = next((one for one in boxes if _touch(one, box)), None)
+            if near is None:
+                boxes.append(box)
+            else:
+                merged = True
+                near[0], near[1] = min(near[0], box[0]), min(near[1], box[1])
+                near[2], near[3] = max(near[2], box[2]), max(near[3], box[3])
+                near[4] |= box[4]
+    if len(boxes) <= 1:
+        return [mask]
+    return [np.isin(labels, sorted(box[4])) for box in sorted(boxes, key=lambda box: (box[1], box[0]))]
+
+
+def _touch(one: list[Any], other: list[Any]) -> bool:
+    return bool(one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3])
 
 
 def feathered(mask: np.ndarray, feather_px: int) -> np.ndarray:

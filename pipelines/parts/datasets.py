@@ -62,10 +62,11 @@ class Sample:
         return self.source.sha256 if self.source else f"{self.run}/{self.image.name}"
 
 
-def load_runs(data: Sequence[str], root: Path, *, kept_only: bool) -> list[Sample]:
+def load_runs(data: Sequence[str], root: Path, *, kept_only: bool, only: Sequence[str] = ()) -> list[Sample]:
     """The samples of runs, in the order asked and made. `data` are ids of runs in `root`, or run folders elsewhere.
 
-    What was discarded in review stays out; with `kept_only` so does what nobody judged. Raises Missing, BadInput.
+    What was discarded or deleted in review stays out; with `kept_only` so does what nobody judged; with `only`
+    ("RUN/00000") so does every picture it does not name. Raises Missing, BadInput.
     """
     folders: dict[Path, str] = {}
     for name in data:
@@ -75,25 +76,44 @@ def load_runs(data: Sequence[str], root: Path, *, kept_only: bool) -> list[Sampl
                 f"data names the run {folder.name} twice, as {folders[folder]!r} and {name!r}: leave one out", "data"
             )
         folders[folder] = name
-    samples = [sample for folder in folders for sample in load_run(folder, kept_only=kept_only)]
+    wanted = {folder: {stem for run, stem in map(_picture, only) if run == folder.name} for folder in folders}
+    strangers = sorted({run for run, _ in map(_picture, only)} - {folder.name for folder in folders})
+    if strangers:
+        raise BadInput(
+            f"only: data does not name the run {strangers[0]}: add it there, or leave its pictures out", "only"
+        )
+    samples = [
+        sample
+        for folder in folders
+        for sample in load_run(folder, kept_only=kept_only, only=wanted[folder] if only else None)
+    ]
     if not samples:
         named = ", ".join(folder.name for folder in folders)
         reason = (
             "nothing was kept in review: keep some pictures, or export with kept_only = false"
             if kept_only
+            else "the pictures named are discarded, or not there: keep some of them, or name others"
+            if only
             else ("every picture was discarded, or none is finished: generate some first")
         )
         raise BadInput(f"there is nothing to export from {named}: {reason}", "data")
     return samples
 
 
-def load_run(folder: Path, *, kept_only: bool = False) -> Iterator[Sample]:
-    """The samples of one run's folder. Raises Missing, BadInput."""
+def load_run(folder: Path, *, kept_only: bool = False, only: set[str] | None = None) -> Iterator[Sample]:
+    """The samples of one run's folder, of the stems in `only` where that is given. Raises Missing, BadInput."""
     verdicts = runs.verdicts(folder)
     for number, row in _rows(folder / "manifest.jsonl"):
-        verdict = verdicts.get(str(row["file"]).removeprefix("images/").removesuffix(".png"))
-        if verdict != "discarded" and (verdict == "kept" or not kept_only):
+        stem = str(row["file"]).removeprefix("images/").removesuffix(".png")
+        verdict = verdicts.get(stem)
+        if (verdict == "kept" or (verdict is None and not kept_only)) and (only is None or stem in only):
             yield _sample(folder, number, row)
+
+
+def _picture(name: str) -> tuple[str, str]:
+    """RUN/00000 or RUN/000/00000 -> the run's name and the picture's stem."""
+    run, _, stem = name.partition("/")
+    return run, stem
 
 
 def _folder(name: str, root: Path) -> Path:

@@ -4,6 +4,7 @@ It is written under a name of its own beside the place it is for, and renamed la
 compressed already. Its entries carry no time, so that the same files make the same ZIP.
 """
 
+import json
 import os
 import shutil
 import zipfile
@@ -16,8 +17,10 @@ from pipelines.core import files
 from pipelines.core.errors import BadInput
 
 OURS = "README.md"
+LIST = ".flawsmith-export.json"
+"""Stands in an exported folder and lists its files: the next export replaces the folder if it holds nothing else."""
 MARK = "Exported by Flawsmith."
-"""Stands in an export's README.md, and as a ZIP's comment: what bears it may be replaced by the next export."""
+"""Stands as a ZIP's comment: a ZIP that bears it may be replaced by the next export."""
 
 
 class Target(Protocol):
@@ -45,7 +48,9 @@ def opened(path: Path, owner: str, need: int = 0) -> Iterator[Target]:
                     yield _Zip(packed)
             else:
                 half.mkdir()
-                yield _Folder(half)
+                folder = _Folder(half)
+                yield folder
+                files.write_json(half / LIST, sorted(folder.names))
             _settle(half, path)
         finally:
             _remove(half)
@@ -69,12 +74,14 @@ class _Zip:
 class _Folder:
     def __init__(self, root: Path) -> None:
         self._root = root
+        self.names: list[str] = []
 
     def add(self, name: str, data: bytes) -> None:
         path = self._root / name
         if name.endswith("/"):
             path.mkdir(parents=True, exist_ok=True)
         else:
+            self.names.append(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(data)
 
@@ -93,11 +100,8 @@ def _check_free(path: Path) -> None:
     elif path.exists():
         if not path.is_dir():
             raise BadInput(f"output: {path.name} is a file: name a folder, or a name that ends in .zip", "output")
-        if any(path.iterdir()) and not _is_our_folder(path):
-            raise BadInput(
-                f"output: the folder {path.name} is not empty and no export of ours: name another, or empty it",
-                "output",
-            )
+        if any(path.iterdir()):
+            _check_ours(path)
 
 
 def _is_our_zip(path: Path) -> bool:
@@ -108,9 +112,22 @@ def _is_our_zip(path: Path) -> bool:
         return False
 
 
-def _is_our_folder(path: Path) -> bool:
-    card = path / OURS
-    return card.is_file() and MARK in card.read_text(encoding="utf-8", errors="replace")
+def _check_ours(path: Path) -> None:
+    """Raises BadInput unless the folder holds what an earlier export put there and nothing else."""
+    try:
+        listed = {*json.loads((path / LIST).read_text(encoding="utf-8")), LIST}
+    except (OSError, ValueError, TypeError):
+        raise BadInput(
+            f"output: the folder {path.name} is not empty and no export of ours: name another, or empty it", "output"
+        ) from None
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        if not file.is_dir() and name not in listed:
+            raise BadInput(
+                f"output: the folder {path.name} is an earlier export, but {name} is not of it and would be lost:"
+                " move it away, or name another folder",
+                "output",
+            )
 
 
 def _settle(half: Path, path: Path) -> None:

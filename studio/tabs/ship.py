@@ -52,10 +52,9 @@ def wire(context: Context, page: Page, compare: Any, out: Out) -> None:
         found = results.kept(context)
         return kept_text(found), gr.update(interactive=bool(found))
 
-    def judge(event: gr.EventData) -> tuple[str, Any]:
+    def judge(event: gr.EventData) -> None:
         with watch.refusals():
             results.judge(context, str(event.run), str(event.stem), str(event.verdict))
-        return count()
 
     def export(format: str) -> str:
         data = {"task": "export", "data": list(results.kept(context)), "kept_only": True, "format": format}
@@ -67,7 +66,9 @@ def wire(context: Context, page: Page, compare: Any, out: Out) -> None:
             yield [*watch.bar(context, row), ended, export_text(context, row)]
 
     # Two keys in a row are two verdicts: the second must not be dropped because the first is still on its way.
-    compare.judge(judge, None, [out.count, out.button], trigger_mode="multiple", **QUIET)
+    # Their answers may come in any order, so the count is asked for after the last of them.
+    judged = compare.judge(judge, None, None, trigger_mode="multiple", concurrency_limit=1, **QUIET)
+    judged.success(count, None, [out.count, out.button], trigger_mode="always_last", **QUIET)
     page.here.arrive(count, None, [out.count, out.button], **QUIET)
     begun = out.button.click(export, out.format, page.export, **QUIET)
     shown = [page.bar, page.stop, out.button, out.link]

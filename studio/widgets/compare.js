@@ -109,6 +109,8 @@ function tell() {
     button.onclick = () => show(place);
     return button;
   }));
+  const pressed = strip.children[index];
+  if (pressed) strip.scrollLeft = pressed.offsetLeft - strip.offsetLeft - (strip.clientWidth - pressed.clientWidth) / 2;
   find(".cmp-facts").replaceChildren(...((item && item.facts) || []).map((fact) => {
     const line = document.createElement("span"), name = document.createElement("b"), code = document.createElement("small");
     name.textContent = fact.text;
@@ -125,7 +127,7 @@ function judge(verdict) {
   const item = items[index];
   if (!item) return;
   item.verdict = item.verdict === verdict ? "" : verdict;
-  trigger("judge", { run, stem: item.stem, verdict: item.verdict });
+  trigger("judge", { run: item.run || run, stem: item.stem, verdict: item.verdict });
   const open = items.findIndex((one, place) => place > index && !one.verdict);
   if (item.verdict && open > 0) show(open); else tell();
 }
@@ -175,7 +177,7 @@ stage.addEventListener("wheel", (event) => {
   view.zoom_at(event.clientX - frame.left, event.clientY - frame.top, Math.exp(-Math.max(-200, Math.min(200, event.deltaY)) * 0.0018));
 }, { passive: false });
 
-const KEYS = { a: () => judge("kept"), r: () => judge("discarded"), s: () => set_look("split"), b: () => set_look("before"), " ": () => set_look(look === "after" ? "before" : "after"), o: acts.outline, d: acts.defect, 0: acts.fit, 1: acts.actual, "+": acts.in, "=": acts.in, "-": acts.out, arrowright: () => step(1), arrowleft: () => step(-1) };
+const KEYS = { a: () => judge("kept"), r: () => judge("discarded"), s: () => set_look("split"), b: () => set_look("before"), " ": () => set_look(look === "after" ? "before" : "after"), o: acts.outline, d: acts.defect, 0: acts.fit, 1: acts.actual, "+": acts.in, "=": acts.in, "-": acts.out, arrowright: () => step(1), arrowleft: () => step(-1), escape: () => trigger("leave") };
 root.addEventListener("keydown", (event) => {
   const act = KEYS[event.key.toLowerCase()];
   if (!act || !items.length || event.ctrlKey || event.metaKey || event.altKey || (event.key === " " && event.target !== root)) return;
@@ -187,7 +189,7 @@ function load() {
   const value = props.value || {}, fresh = value.run !== run;
   run = value.run || "";
   items = (value.items || []).map((item) => ({ ...item }));
-  if (fresh) { index = 0; showing = ""; view.before_url = ""; }
+  if (fresh) { index = value.index || 0; showing = ""; view.before_url = ""; }
   show(Math.min(index, Math.max(0, items.length - 1)));
   if (fresh && items.length && root.offsetParent) root.focus({ preventScroll: true });
 }

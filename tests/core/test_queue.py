@@ -127,7 +127,7 @@ def test_who_lost_the_lease_writes_nothing_more(queue: Queue) -> None:
         with pytest.raises(LostLease):
             call()
     assert queue.get(run).state == "running"
-    assert queue.finished(run) == set()
+    assert queue.finished(run) == {}
 
 
 def test_three_deaths_on_one_item_without_progress_set_the_run_aside(queue: Queue) -> None:
@@ -152,7 +152,7 @@ def test_progress_and_a_clean_goodbye_reset_the_count(queue: Queue) -> None:
         queue.start_item(run, worker(), 1)
         queue.leave(worker())
         assert queue.claim(worker(), LANES)
-    assert queue.finished(run) == {0}
+    assert queue.finished(run).keys() == {0}
 
 
 def test_stop_of_a_waiting_run_is_at_once_and_of_a_held_one_when_its_worker_confirms(queue: Queue) -> None:
@@ -178,7 +178,7 @@ def test_what_was_finished_stays_listed_and_resume_goes_on_from_there(queue: Que
     queue.end(run, worker(), "cancelled")
     assert queue.rows(run) == [{"file": "images/00000.png"}]
     assert queue.resume(run).state == "queued"
-    assert queue.finished(run) == {0}
+    assert queue.finished(run).keys() == {0}
     assert not queue.get(run).stop
 
 
@@ -188,6 +188,35 @@ def test_resume_of_a_done_or_held_run_changes_nothing(queue: Queue) -> None:
     held = queue.submit(ask(), owner=worker())
     before = queue.get(done), queue.get(held)
     assert (queue.resume(done), queue.resume(held)) == before
+
+
+def test_resume_takes_over_from_a_host_that_is_gone(queue: Queue) -> None:
+    run = queue.submit(ask(), owner=worker(1))
+    queue._db.execute("UPDATE run SET lease=1")
+    assert queue.resume(run, Owner.me()).owner == Owner.me()
+
+
+def test_one_run_goes_back_in_line_and_others_stay_held(queue: Queue) -> None:
+    one, other = queue.submit(ask(), owner=worker()), queue.submit(ask(), owner=worker())
+    queue.hand_back(one, worker())
+    assert (queue.get(one).state, queue.get(other).state) == ("queued", "running")
+    queue.hand_back(other, worker(2))  # not its own
+    assert queue.get(other).owner == worker()
+
+
+def test_a_damaged_job_table_is_named_with_a_remedy(tmp_path: Path) -> None:
+    (tmp_path / "queue.db").write_bytes(b"no database " * 500)
+    with pytest.raises(Problem, match=r"queue\.db is damaged .*: move it away and start again"):
+        Queue(tmp_path)
+
+
+def test_a_finished_run_is_all_done_however_its_parts_were_counted(queue: Queue) -> None:
+    run = queue.submit(ask(), owner=worker())
+    queue.progress(run, worker(), 3, 250, "")
+    queue.finish_item(run, worker(), 0, {})
+    queue.end(run, worker(), "done")
+    row = queue.get(run)
+    assert row.done == row.total == 250
 
 
 def test_a_full_disk_waits_until_there_is_room(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,6 +50,8 @@ REFUSED = [
     ({**GOOD, "light": 360}, "light = 360: input should be less than 360"),
     ({"task": "export", "data": []}, "data"),
     ({"task": "export", "data": ["x"], "split": {"train": 0.9, "val": 0.9, "test": 0}}, "the shares must add up to 1"),
+    ({"task": "export", "data": ["x"], "only": ["00000"]}, "only: '00000' is no picture: write RUN/00000"),
+    ({"task": "export", "data": ["x"], "only": ["x/../00000"]}, "is no picture"),
     ({"task": "export", "data": ["x"], "format": "dota"}, "format = 'dota'"),
 ]
 
@@ -131,6 +133,16 @@ def test_regions_take_the_request_s_seed_and_light_unless_they_have_their_own() 
     assert isinstance(request, Inpaint)
     assert [(area.seed, area.light) for area in request.areas()] == [(5, 90), (40, 10)]
     assert [area.seed for area in request.for_image(2).areas()] == [7, 42]
+
+
+def test_regions_without_a_seed_are_no_twins_and_take_the_request_s_severity() -> None:
+    regions = [{"mask": "a.png", "defect": "hole"}, {"mask": "b.png", "defect": "hole", "severity": 0.2}]
+    request = parse({"task": "inpaint", "image": "a.png", "seed": 5, "severity": 0.9, "regions": regions})
+    assert isinstance(request, Inpaint)
+    first, second = request.areas()
+    assert first.seed == 5
+    assert second.seed not in (5, None)
+    assert (first.severity, second.severity) == (0.9, 0.2)
 
 
 def test_a_file_may_be_named_by_hash_as_metadata_does() -> None:

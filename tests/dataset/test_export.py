@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,16 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from pipelines.core import images, requests
+from pipelines.core import images, layouts, requests, splits
 from pipelines.core.errors import BadInput, Cancelled, DiskFull, Missing, Problem
+from pipelines.core.layouts import LAYOUTS, Leaf
 from pipelines.core.models import Models
 from pipelines.core.queue import Owner, Queue
-from pipelines.core.requests import Export
+from pipelines.core.requests import Export, Split
 from pipelines.core.runs import Run
 from pipelines.dataset import export
 from pipelines.parts import targets
+from pipelines.parts.datasets import load_runs
 from pipelines.parts.exporters import EXPORTERS
 from tests import pictures
 from tests.runs import review, write
@@ -78,6 +81,23 @@ def test_coco_from_request_to_masks(runs: Path, ten: list[str], tmp_path: Path) 
 
 
 @pytest.mark.parametrize("kind", EXPORTERS)
+@pytest.mark.parametrize("pairs", [True, False])
+def test_the_tree_shown_beforehand_is_the_tree_that_is_written(
+    runs: Path, ten: list[str], kind: str, pairs: bool
+) -> None:
+    only = [f"{run}/{stem}" for run in ten for stem in ("00000", "00002")][3:]
+    folder, _ = done(runs, ten, format=kind, pairs=pairs, name="nut", only=only)
+    with zipfile.ZipFile(folder / "export.zip") as packed:
+        names = [name for name in packed.namelist() if not name.endswith("/")]
+    written = Counter(f"{name.rpartition('/')[0]}/" if "/" in name else name for name in names)
+    samples = load_runs(ten, runs, kept_only=False, only=only)
+    layout, groups = LAYOUTS[kind], splits.grouped((sample.origin, sample.defects) for sample in samples)
+    dealt = splits.deal(groups, Split().shares(), 0, first=layout.first)
+    leaves = [Leaf(sample.origin, sample.defects, len(sample.regions)) for sample in samples]
+    assert layouts.tree(layout, leaves, dealt, "nut", pairs=pairs) == written
+
+
+@pytest.mark.parametrize("kind", EXPORTERS)
 def test_the_same_request_gives_the_same_bytes(runs: Path, ten: list[str], kind: str) -> None:
     one, _ = done(runs, ten, format=kind)
     other, _ = done(runs, ten, format=kind)
@@ -89,7 +109,9 @@ def test_a_zip_and_a_folder_hold_the_same(runs: Path, ten: list[str], tmp_path: 
     folder, _ = done(runs, ten, format=kind)
     out = unpacked(folder / "export.zip", tmp_path / "zip")
     done(runs, ten, format=kind, output=str(tmp_path / "new" / "folder"))
-    assert tree(out) == tree(tmp_path / "new" / "folder")
+    put = tree(tmp_path / "new" / "folder")
+    assert sorted(json.loads(put.pop(targets.LIST))) == sorted(tree(out))
+    assert tree(out) == put
     assert not list(tmp_path.glob("new/.*"))
 
 
@@ -229,6 +251,20 @@ def test_what_is_no_export_of_ours_is_not_replaced(
     with pytest.raises(BadInput, match=r"output: .*mine"):
         done(runs, ten, output=str(path))
     assert path.exists()
+
+
+def test_an_earlier_export_is_replaced_but_nothing_a_person_put_there(
+    runs: Path, ten: list[str], tmp_path: Path
+) -> None:
+    place = tmp_path / "set"
+    done(runs, ten, output=str(place), format="yolo")
+    done(runs, ten, output=str(place), format="coco")
+    assert not (place / "data.yaml").exists()
+    (place / "weights").mkdir()
+    (place / "weights" / "best.pt").write_bytes(b"mine")
+    with pytest.raises(BadInput, match=r"weights/best\.pt is not of it and would be lost"):
+        done(runs, ten, output=str(place), format="coco")
+    assert (place / "weights" / "best.pt").read_bytes() == b"mine"
 
 
 def test_a_place_that_cannot_be_written_is_named(runs: Path, ten: list[str]) -> None:

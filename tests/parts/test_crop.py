@@ -30,6 +30,17 @@ def test_a_mask_that_fills_the_picture_needs_no_feather() -> None:
     assert (crop.feather(np.ones((8, 8), bool), 4) == 1).all()
 
 
+def test_strokes_far_apart_are_worked_on_apart_and_near_ones_together() -> None:
+    near, far = pictures.disc(400, 600, at=(100, 100), radius=20), pictures.disc(400, 600, at=(500, 300), radius=20)
+    beside = pictures.disc(400, 600, at=(170, 100), radius=20)
+    apart = crop.groups(near | far | beside, 32)
+    assert len(apart) == 2
+    assert (apart[0] == (near | beside)).all()
+    assert (apart[1] == far).all()
+    assert len(crop.groups(near | far, 400)) == 1
+    assert (crop.groups(near, 8)[0] == near).all()
+
+
 @pytest.mark.parametrize("feather_px", [0, 3])
 def test_all_that_may_change_is_where_the_feather_has_weight(feather_px: int) -> None:
     mask = pictures.disc(at=(5, 60), radius=12)

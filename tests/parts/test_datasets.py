@@ -96,3 +96,15 @@ def test_a_manifest_that_is_not_whole_is_refused(runs: Path, line: str, words: s
     (folder / "manifest.jsonl").write_text(line + "\n")
     with pytest.raises(Problem, match=words):
         load_runs(["a"], runs, kept_only=False)
+
+
+def test_only_the_pictures_named_come_and_never_a_discarded_one(runs: Path) -> None:
+    review(write(runs, "a", [[("hole", DISC)]] * 3), _00001="discarded", _00002="deleted")
+    write(runs, "b", [[("hole", DISC)]] * 2)
+    only = ("a/00000", "a/00001", "a/00002", "b/00001")
+    found = load_runs(["a", "b"], runs, kept_only=False, only=only)
+    assert [f"{sample.run}/{sample.image.stem}" for sample in found] == ["a/00000", "b/00001"]
+    with pytest.raises(BadInput, match="data does not name the run b"):
+        load_runs(["a"], runs, kept_only=False, only=only)
+    with pytest.raises(BadInput, match="the pictures named are discarded, or not there"):
+        load_runs(["a"], runs, kept_only=False, only=("a/00001",))

@@ -15,10 +15,10 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 
 from pipelines.core import images, requests
+from pipelines.core.splits import PARTS, Part
 from pipelines.parts.datasets import Sample, Source, load_runs
 from pipelines.parts.exporters import EXPORTERS, Book, Entry
 from pipelines.parts.exporters.book import cell
-from pipelines.parts.splits import PARTS, Part
 from tests import pictures
 from tests.runs import Areas, hard, write
 
@@ -234,7 +234,7 @@ def test_pictures_leave_byte_for_byte_and_goods_without_metadata(runs: Path, tmp
     source = sample.source
     assert source is not None
     entries = [Entry("it", "test", sample, source)]
-    if not EXPORTERS[kind].beside:
+    if not EXPORTERS[kind].layout.beside:
         entries.append(Entry("good", "test", source))
     folder = put(kind, entries, tmp_path / "out")
     found = {path.read_bytes() for path in folder.rglob("*.png")}

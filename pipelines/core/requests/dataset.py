@@ -1,11 +1,15 @@
 """Requests over data sets. Pydantic only."""
 
+import re
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from pipelines.core import splits
 from pipelines.core.requests.base import Part, Request
 
+MOST_NAMED = 20_000
+PICTURE = re.compile(r"[^/\\]+/(\d{3}/)?\d{5}")
 FORMATS = ("mvtec", "coco", "yolo-seg", "yolo", "voc", "folder")
 
 
@@ -29,6 +33,10 @@ class Split(Part):
             )
         return self
 
+    def shares(self) -> dict[splits.Part, float]:
+        """What `splits.deal` takes."""
+        return {"train": self.train, "val": self.val, "test": self.test}
+
 
 class Export(Request):
     """Write finished pictures as a labelled data set."""
@@ -40,13 +48,16 @@ class Export(Request):
         min_length=1, description="Runs to export, by id or folder", json_schema_extra={"file": "data"}
     )
     kept_only: bool = Field(False, description="Only what was kept in review; discarded pictures never leave")
+    only: tuple[str, ...] = Field(
+        (), max_length=MOST_NAMED, description="Only these pictures of them, as RUN/00000; empty = all"
+    )
     format: Literal["mvtec", "coco", "yolo-seg", "yolo", "voc", "folder"] = Field(
         "mvtec", description="Layout of the data set"
     )
     segmentation: Literal["rle", "polygon"] = Field(
         "rle", description="How COCO holds a mask: exact run lengths, or outlines"
     )
-    output: str | None = Field(
+    output: Annotated[str, Field(min_length=1)] | None = Field(
         None, description="A folder, or a name that ends in .zip; empty = a ZIP in the run's folder"
     )
     name: str = Field(
@@ -55,6 +66,13 @@ class Export(Request):
     split: Split = Field(Split(), description="Shares for train, val and test")
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Which sources go where")
     pairs: bool = Field(True, description="Also export the good pictures they were made from, and say which is whose")
+
+    @model_validator(mode="after")
+    def _names_pictures(self) -> Self:
+        for picture in self.only:
+            if not PICTURE.fullmatch(picture):
+                raise ValueError(f"only: {picture!r} is no picture: write RUN/00000, the run's name and the picture's")
+        return self
 
     def priority(self) -> int:
         return 5

@@ -12,6 +12,11 @@ INTERACTIVE_IMAGES = 8
 Look = dict[str, float | str]
 
 
+def sibling(seed: int, number: int) -> int:
+    """The seed of the `number`-th of several defects drawn from one seed; the first keeps it, none repeats another."""
+    return (seed + number * 0x9E3779B1) % (SEED_MAX + 1)
+
+
 def _known_defect(name: str) -> str:
     return kinds.get(name).id
 
@@ -48,8 +53,8 @@ class Region(Part):
         json_schema_extra=MASK, description="8-bit mask, white where the defect goes, as large as the picture"
     )
     defect: Defect = Field(description="Which defect")
-    severity: Severity = 0.5
-    seed: int | None = Field(None, ge=0, le=SEED_MAX, description="Its own seed; empty = the request's")
+    severity: Severity | None = Field(None, description="How bad it is, 0 to 1; empty = the request's")
+    seed: int | None = Field(None, ge=0, le=SEED_MAX, description="Its own seed; empty = follows from the request's")
     light: Light = None
     look: Look = Field(default_factory=dict, description=LOOK_HELP)
 
@@ -110,16 +115,18 @@ class Inpaint(Request):
     def areas(self) -> tuple[Region, ...]:
         """What is to be painted, one or many, with severity, light and seed settled."""
         if self.regions:
-            return tuple(
-                region.model_copy(
-                    update={"seed": self.seed, "light": self.light if region.light is None else region.light}
-                )
-                if region.seed is None
-                else region
-                for region in self.regions
-            )
+            return tuple(self._settled(region, number) for number, region in enumerate(self.regions))
         one: dict[str, Any] = {"mask": self.mask, "defect": self.defect, "severity": self.severity}
         return (Region(**one, seed=self.seed, light=self.light, look=self.look),)
+
+    def _settled(self, region: Region, number: int) -> Region:
+        return region.model_copy(
+            update={
+                "severity": self.severity if region.severity is None else region.severity,
+                "seed": sibling(self.seed, number) if region.seed is None else region.seed,
+                "light": self.light if region.light is None else region.light,
+            }
+        )
 
     def for_image(self, index: int) -> "Inpaint":
         """The request of picture `index` alone: what its metadata holds and what makes it again, byte for byte."""

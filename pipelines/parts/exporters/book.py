@@ -18,12 +18,10 @@ import numpy as np
 
 from pipelines.core import headers, images, png
 from pipelines.core.errors import Missing
+from pipelines.core.splits import Part
 from pipelines.parts.datasets import Sample, Source
-from pipelines.parts.splits import Part
 
 THREADS = 4
-SEVERAL = "combined"
-"""What a picture with defects of more than one kind goes by, as in the original MVTec AD."""
 
 T = TypeVar("T")
 R = TypeVar("R")

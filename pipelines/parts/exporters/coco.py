@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from pycocotools import mask as rle
 
+from pipelines.core.splits import PARTS
 from pipelines.parts.contours import box, polygons
 from pipelines.parts.exporters.book import Book, Entry, File, Files, ahead, json_line, lines_file, pairs_file, read
-from pipelines.parts.splits import PARTS
 
 
 def save(entries: Sequence[Entry], book: Book) -> Files:

@@ -8,15 +8,8 @@ is lost, and readers of this layout, who look for train, test and ground_truth, 
 from collections import Counter
 from collections.abc import Sequence
 
-from pipelines.parts.exporters.book import SEVERAL, Book, Entry, File, Files, ahead, pairs_file, read, read_mask
-from pipelines.parts.splits import Part
-
-GOOD: dict[Part, str] = {"train": "train/good", "val": "validation/good", "test": "test/good"}
-DEFECTS: dict[Part, tuple[str, str]] = {
-    "train": ("train_defects", "train_defects_masks"),
-    "val": ("validation_defects", "validation_defects_masks"),
-    "test": ("test", "ground_truth"),
-}
+from pipelines.core import layouts
+from pipelines.parts.exporters.book import Book, Entry, File, Files, ahead, pairs_file, read, read_mask
 
 
 def save(entries: Sequence[Entry], book: Book) -> Files:
@@ -33,7 +26,7 @@ def save(entries: Sequence[Entry], book: Book) -> Files:
         return files
 
     # The two folders every reader asks for are there even when no picture came to them.
-    yield [File(f"{book.name}/{GOOD[part]}/") for part in ("train", "test")]
+    yield [File(f"{book.name}/{layouts.MVTEC_GOOD[part]}/") for part in ("train", "test")]
     yield from ahead(one, entries)
     yield pairs_file(book, entries, lambda entry: "{0}/{2}.png".format(*places[entry.stem]))
 
@@ -43,11 +36,11 @@ def _places(entries: Sequence[Entry], book: Book) -> dict[str, tuple[str, str, s
     folders: dict[str, tuple[str, str]] = {}
     for entry in entries:
         if entry.sample:
-            kind = entry.sample.defects[0] if len(entry.sample.defects) == 1 else SEVERAL
-            pictures, masks = DEFECTS[entry.part]
+            kind = layouts.shown(entry.sample.defects)
+            pictures, masks = layouts.MVTEC_DEFECTS[entry.part]
             folders[entry.stem] = f"{book.name}/{pictures}/{kind}", f"{book.name}/{masks}/{kind}"
         else:
-            folders[entry.stem] = f"{book.name}/{GOOD[entry.part]}", ""
+            folders[entry.stem] = f"{book.name}/{layouts.MVTEC_GOOD[entry.part]}", ""
     digits = max(3, len(str(max(Counter(folders.values()).values()) - 1)))
     seen: Counter[str] = Counter()
     places = {}

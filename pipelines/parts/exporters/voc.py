@@ -13,9 +13,9 @@ import numpy as np
 
 from pipelines.core import images, png
 from pipelines.core.errors import BadInput
+from pipelines.core.splits import PARTS
 from pipelines.parts.contours import box
 from pipelines.parts.exporters.book import Book, Entry, File, Files, Picture, ahead, lines_file, pairs_file, read
-from pipelines.parts.splits import PARTS
 
 MOST = 254
 """A palette has 256 places; 0 is background and 255 is the original's "do not care"."""

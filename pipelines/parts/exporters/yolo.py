@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from pipelines.core.splits import PARTS
 from pipelines.parts.contours import box, polygons
 from pipelines.parts.exporters.book import Book, Entry, File, Files, ahead, lines_file, pairs_file, read
-from pipelines.parts.splits import PARTS
 
 INSIDE = (0.05, 0.45)
 """Where in its pixel a corner lies. Ultralytics truncates coordinates, supervision rounds them: both fill the same."""

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from pipelines.parts.splits import PARTS, Part, deal, shortfalls
+from pipelines.core.splits import PARTS, Part, deal, shortfalls
 
 SHARES: dict[Part, float] = {"train": 0.7, "val": 0.1, "test": 0.2}
 

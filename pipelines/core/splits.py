@@ -6,13 +6,21 @@ tested on its memory.
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 Part = Literal["train", "val", "test"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 _SOURCES, _PICTURES = "\0sources", "\0pictures"
+
+
+def grouped(pictures: Iterable[tuple[str, Sequence[str]]]) -> dict[str, Counter[str]]:
+    """(group, classes shown) of each picture -> the pictures of each class in a group, groups in order of name."""
+    found: dict[str, Counter[str]] = {}
+    for group, classes in pictures:
+        found.setdefault(group, Counter()).update(classes)
+    return dict(sorted(found.items()))
 
 
 def deal(
