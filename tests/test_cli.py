@@ -99,10 +99,8 @@ def test_a_picture_that_cannot_be_painted_is_exit_2_with_its_sentence(tmp_path: 
     assert "part.png" in done.stderr
 
 
-def test_interrupt_is_exit_3_and_resume_ends_it_with_equal_bytes(tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
-    file = tmp_path / "request.json"
-    file.write_text(json.dumps(pictures.request(tmp_path, num_images=60)))
+def interrupted(file: Path, runs: Path) -> tuple[int, str]:
+    """Exit code and stdout of a `run` that gets Ctrl-C as soon as its first picture is there."""
     process = subprocess.Popen([*COMMAND, "run", str(file), "--runs", str(runs)], stdout=subprocess.PIPE, text=True)
     end = time.monotonic() + 30
     while not list(runs.glob("2*/images/*.png")):
@@ -110,8 +108,16 @@ def test_interrupt_is_exit_3_and_resume_ends_it_with_equal_bytes(tmp_path: Path)
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     out, _ = process.communicate(timeout=30)
+    return process.returncode, out
+
+
+def test_interrupt_is_exit_3_and_resume_ends_it_with_equal_bytes(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(pictures.request(tmp_path, num_images=60)))
+    code, out = interrupted(file, runs)
     run = Path(out.splitlines()[-1])
-    assert process.returncode == 3
+    assert code == 3
     done = len(list((run / "images").glob("*.png")))
     assert 0 < done < 60
     kept = {path.name: path.read_bytes() for path in (run / "images").glob("*.png")}
@@ -151,14 +157,8 @@ def test_interrupt_ends_a_list_of_requests_too(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     file = tmp_path / "requests.json"
     file.write_text(json.dumps([pictures.request(tmp_path, num_images=200)] * 3))
-    process = subprocess.Popen([*COMMAND, "run", str(file), "--runs", str(runs)], stdout=subprocess.PIPE, text=True)
-    end = time.monotonic() + 30
-    while not list(runs.glob("2*/images/*.png")):
-        assert time.monotonic() < end
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=30)
-    assert process.returncode == 3
+    code, _ = interrupted(file, runs)
+    assert code == 3
     assert len(list(runs.glob("2*"))) == 1
 
 

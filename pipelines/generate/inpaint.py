@@ -41,11 +41,11 @@ def run(request: Inpaint, run: Run, models: Models) -> None:
     whole = _measure(picture.pixels, white)
     for index in run.items(request.num_images):
         one = request.for_image(index)
+        regions = one.areas()
         painted = picture.pixels.copy()
         labels, notes = [], []
-        for number, area in enumerate(areas):
+        for number, (area, region) in enumerate(zip(areas, regions, strict=True)):
             run.tick(index, request.num_images, f"picture {index + 1} of {request.num_images}")
-            region = one.areas()[number]
             changed = np.zeros(asked.shape, bool)
             for piece, mask in enumerate(area.pieces):
                 own = region.model_copy(update={"seed": sibling(region.seed or 0, piece)})
