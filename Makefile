@@ -4,6 +4,8 @@
 PYTHON ?= python3
 REQUIREMENTS ?= requirements.txt requirements-dev.txt
 ARGS ?=
+# Test files at a time: more than two cores could compute, as those that drive a browser mostly wait.
+JOBS ?= 3
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -39,7 +41,7 @@ run: setup
 	$(PY) app.py $(ARGS)
 
 test: setup
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-long: setup
 	$(PY) -m pytest -m long --timeout 3600 $(ARGS)

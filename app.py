@@ -60,6 +60,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--workers", type=int, default=None, metavar="N", help="how many devices get a worker (default: all)"
     )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="a folder of pictures that the page may browse and take pictures from; give the flag once for each folder"
+        " (default: none)",
+    )
     parser.add_argument("--no-browser", action="store_true", help="do not open the page")
     return parser
 
@@ -67,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
 def _serve(chosen: argparse.Namespace) -> int:
     refuse_environment(os.environ)
     with listening(chosen.host, chosen.port) as door:
-        context = Context.open(chosen.runs)
+        context = Context.open(chosen.runs, chosen.data)
         workers = Supervisor(posts(context.runs, device.present() or ["cpu"], chosen.workers), grace_s=LAST_RESORT_S)
         os.environ.update(QUIET)
         os.environ.setdefault("HF_HUB_OFFLINE", "1")

@@ -130,7 +130,7 @@ def _read(file: str) -> list[Any]:
 def _table(chosen: argparse.Namespace) -> dict[str, Any]:
     data: dict[str, Any] = {}
     if chosen.preset:
-        preset = presets.get(chosen.preset)
+        preset = presets.get(chosen.preset, own=presets.own_folder(chosen.runs))
         if preset.task != chosen.what:
             raise BadInput(f"preset {chosen.preset} is for {preset.task}, not for {chosen.what}", "preset")
         data.update(json.loads(json.dumps(preset.fields)))

@@ -13,11 +13,13 @@ from pathlib import Path
 import psutil
 
 from pipelines import engine
-from pipelines.core import files, requests, safeload
+from pipelines.core import files, orders, requests, safeload, settings
 from pipelines.core.errors import Cancelled, DiskFull, LostLease, Problem, Quarantined
 from pipelines.core.models import Models
-from pipelines.core.queue import Busy, Owner, Queue, Row
+from pipelines.core.owners import Owner
+from pipelines.core.queue import Busy, Queue, Row
 from pipelines.core.runs import Run
+from pipelines.core.vitals import Vitals
 
 HEART_S = 3.0
 POLL_S = 0.1
@@ -32,40 +34,60 @@ class Worker:
     def __init__(self, runs: Path, device: str, lanes: tuple[str, ...]) -> None:
         safeload.check_environment()
         self.queue = Queue(runs)
-        self.models = Models(device)
+        self.orders = orders.Orders(self.queue)
+        self.models = Models(device, _budget(runs, device))
+        self.vitals = Vitals(device, self.models)
         self.device = device
         self.lanes = lanes
         self.owner = Owner.me()
         self._owed: set[str] = set()
         """Runs that go back in line as soon as the job table can be written again."""
+        self._unsaid: dict[int, orders.Answer] = {}
+        """Orders that were obeyed, whose answer goes down as soon as the job table can be written again."""
         self._leaving = threading.Event()
+        self._news = threading.Event()
+        """Something changed that should be heard of before the next beat is due."""
 
     def __enter__(self) -> "Worker":
-        self.queue.beat(self.owner, self.device, self.lanes)
+        self._beat()
         threading.Thread(target=self._heart, name="heart", daemon=True).start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._leaving.set()
+        self.leave()
         try:
+            self.orders.forget(self.owner)
             self.queue.leave(self.owner)
         except Problem as problem:  # nothing is lost: what a process that is gone held is taken over at once
             log.warning("no clean goodbye: %s", problem)
 
     def _heart(self) -> None:
-        while not self._leaving.wait(HEART_S):
-            try:
-                self.queue.beat(self.owner, self.device, self.lanes)
-            except (Problem, sqlite3.Error) as problem:  # the next beat may get through
-                log.warning("a heartbeat was lost: %s", problem)
+        while not self._leaving.is_set():
+            self._news.wait(HEART_S)
+            self._news.clear()
+            if not self._leaving.is_set():
+                try:
+                    self._beat()
+                except (Problem, sqlite3.Error) as problem:  # the next beat may get through
+                    log.warning("a heartbeat was lost: %s", problem)
+
+    def _beat(self) -> None:
+        try:
+            report = self.vitals.report()
+        except Exception:  # whatever a strange machine answers: the heart beats on, and the run stays this worker's
+            log.exception("no report with this heartbeat")
+            report = {}
+        self.queue.beat(self.owner, self.device, self.lanes, report)
 
     def leave(self) -> None:
         """Finish the picture at hand, give the rest back, and go."""
         self._leaving.set()
+        self._news.set()
 
     def work(self) -> None:
         """Serve until told to leave."""
         while not self._leaving.is_set():
+            self._obey()
             row = self._claim()
             if row is None:
                 self._leaving.wait(POLL_S)
@@ -74,12 +96,33 @@ class Worker:
 
     def _between(self, priority: int) -> Callable[[], None]:
         def between() -> None:
+            self._obey()
             while not self._leaving.is_set() and (row := self._claim(priority)):
                 self.serve(row)
             if self._leaving.is_set():
                 raise _Leaving
 
         return between
+
+    def _obey(self) -> None:
+        """Do what people ordered, and answer. An order is obeyed once, also if its answer cannot be written at once."""
+        try:
+            for order in self.orders.waiting(self.owner):
+                if order.id not in self._unsaid:
+                    self._unsaid[order.id] = self._obeyed(order.what)
+            for id, answer in list(self._unsaid.items()):
+                self.orders.answer(id, answer)
+                del self._unsaid[id]
+                self._news.set()
+        except (Problem, sqlite3.Error) as problem:
+            log.warning("an order waits, as the job table does not answer: %s", problem)
+
+    def _obeyed(self, what: str) -> orders.Answer:
+        try:
+            return orders.obey(what, self.models, self.device, self.queue.runs)
+        except Exception as error:  # as at the end of a run: nobody foresaw it, and the worker goes on
+            log.exception("the order %s failed", what)
+            return orders.Answer(code="internal", sentence=f"the order failed with {type(error).__name__}: {error}")
 
     def _claim(self, above: int | None = None) -> Row | None:
         try:
@@ -155,6 +198,15 @@ class Worker:
         )
         trace.parent.mkdir(parents=True, exist_ok=True)
         trace.write_text(traceback.format_exc(), encoding="utf-8")
+
+
+def _budget(runs: Path, device: str) -> int | None:
+    """What somebody set for this device. A settings file that cannot be read keeps no worker from its work."""
+    try:
+        return settings.read(runs).budgets.get(device)
+    except Problem as problem:
+        log.warning("models may hold the default: %s", problem)
+        return None
 
 
 def _list_what_is_finished(run: Run | None) -> None:

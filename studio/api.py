@@ -32,7 +32,7 @@ class QueueFull(Problem):
 def submit(context: Context, data: Any) -> str:
     """Puts a request from the web in line and returns its run id. Raises BadInput, Missing, DiskFull, QueueFull."""
     request = intake.from_web(data, context.assets)
-    waiting = len(context.queue.open())
+    waiting = context.queue.count_open()
     if waiting >= MOST_WAITING:
         raise QueueFull(f"{waiting} runs wait already: stop some, or ask again when they are done")
     if shutil.disk_usage(context.runs).free < ROOM_BYTES:
@@ -57,8 +57,9 @@ def described(context: Context, row: Row) -> dict[str, Any]:
     }
 
 
-def catalogue() -> APIRouter:
+def catalogue(context: Context) -> APIRouter:
     """What can be asked: tasks, presets, bases, defects."""
+    own = presets.own_folder(context.runs)
     routes = APIRouter(prefix="/api", tags=["catalogue"])
 
     @routes.get("/tasks", summary="Every task, with its title")
@@ -73,7 +74,7 @@ def catalogue() -> APIRouter:
             raise Missing(f"no task {task[:80]!r}; there is {', '.join(requests.TASKS)}")
         return requests.TASKS[task].model_json_schema()
 
-    @routes.get("/presets", summary="Every preset: a partial request by name")
+    @routes.get("/presets", summary="Every preset: a partial request by name; `own` ones were saved in this studio")
     def all_presets() -> list[dict[str, Any]]:
         return [
             {
@@ -82,8 +83,9 @@ def catalogue() -> APIRouter:
                 "label": preset.label,
                 "task": preset.task,
                 "fields": preset.fields,
+                "own": preset.own,
             }
-            for product in presets.products().values()
+            for product in presets.products(own=own).values()
             for preset in product.presets
         ]
 
@@ -139,11 +141,17 @@ def runs(context: Context) -> APIRouter:
         except Missing as error:  # a file that the request names: the request is at fault, not the address
             return refuse(422, error.code, hide(str(error), context.runs))
 
-    @routes.get("", summary="Runs, newest first")
+    @routes.get("", summary="Runs, newest first; or those that are not over, in the order they are worked on")
     def listed(
         after: Annotated[str | None, Query(description="The last id of the page before")] = None,
         limit: Annotated[int, Query(ge=1, le=200, description="How many")] = 50,
+        open: Annotated[
+            bool, Query(description="Only those that are not over; `open` says how many there are")
+        ] = False,
     ) -> dict[str, Any]:
+        if open:
+            waiting = context.queue.open()
+            return {"runs": [row.public() for row in waiting[:limit]], "next": None, "open": len(waiting)}
         rows = context.queue.newest(after, limit)
         return {"runs": [row.public() for row in rows], "next": rows[-1].id if len(rows) == limit else None}
 
@@ -185,7 +193,7 @@ class Application(FastAPI):
             schema = super().openapi()
             models: list[type[BaseModel]] = [*requests.TASKS.values(), Stroke, Refusal]
             _, found = models_json_schema([(one, "validation") for one in models], ref_template=SCHEMAS)
-            schema["components"] = {"schemas": found["$defs"]}
+            schema["components"]["schemas"] |= found["$defs"]
             refused = {"application/json": {"schema": {"$ref": SCHEMAS.format(model="Refusal")}}}
             for methods in schema["paths"].values():
                 for operation in methods.values():

@@ -5,6 +5,7 @@ run as a page of this server.
 """
 
 import hashlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from fastapi import APIRouter, Header, Query
 from starlette.responses import FileResponse, Response
 
 from pipelines.core import files, ids, images
-from pipelines.core.errors import Missing
+from pipelines.core.errors import DiskFull, Missing
 from studio.context import Context
 
 SHOWN = {
@@ -30,6 +31,7 @@ SHOWN = {
 SAVED = {".zip": "application/zip", ".csv": "text/csv; charset=utf-8"}
 NEVER_CHANGES = ("images", "masks", "thumbs")
 DECODING = 2
+THUMB_PX = 256  # of an upload this copy is kept: a page of photographs takes seconds to decode
 
 
 def locate(context: Context, id: str, name: str) -> tuple[Path, bool]:
@@ -48,11 +50,13 @@ def locate(context: Context, id: str, name: str) -> tuple[Path, bool]:
     return path, name.split("/", 1)[0] in NEVER_CHANGES
 
 
-def _tag(path: Path, side: int | None) -> str:
+def _tag(path: Path, side: int | None, exact: bool) -> str:
     found = path.stat()
     return (
         '"'
-        + hashlib.sha256(f"{path.name}\n{found.st_mtime_ns}\n{found.st_size}\n{side}".encode()).hexdigest()[:32]
+        + hashlib.sha256(f"{path.name}\n{found.st_mtime_ns}\n{found.st_size}\n{side}\n{exact}".encode()).hexdigest()[
+            :32
+        ]
         + '"'
     )
 
@@ -69,8 +73,17 @@ def _send(path: Path, name: str, headers: dict[str, str]) -> Response:
     )
 
 
-def _smaller(path: Path, side: int, headers: dict[str, str]) -> Response:
+def _smaller(path: Path, side: int, exact: bool, kept: Path | None, headers: dict[str, str]) -> Response:
+    """`kept` is where the copy lies, or will lie from now on."""
+    if exact:
+        data = images.encode_png(images.smaller(images.read(path).pixels, side))
+        return Response(data, media_type="image/png", headers=headers)
+    if kept is not None and kept.is_file():
+        return FileResponse(kept, media_type="image/jpeg", headers=headers)
     data = images.thumbnail(images.read(path).pixels, side=side)
+    if kept is not None:
+        with suppress(DiskFull):  # looking goes on without it
+            files.write_bytes(kept, data)
     return Response(data, media_type="image/jpeg", headers=headers)
 
 
@@ -79,11 +92,12 @@ def router(context: Context) -> APIRouter:
     routes = APIRouter(tags=["files"])
     decoding = anyio.CapacityLimiter(DECODING)
 
+    @routes.head("/files/{id}/{name:path}", include_in_schema=False)
     @routes.get(
         "/files/{id}/{name:path}",
         summary="A file of a run, or an uploaded file, by id and name",
         description="With `side` a JPEG of the picture, at most that many pixels wide and high: "
-        "what a browser can show of a 16-bit TIFF.",
+        "what a browser can show of a 16-bit TIFF. With `exact` too it is a PNG of those pixels, without loss.",
         response_class=FileResponse,
         responses={304: {"description": "What you have is still true"}, 404: {"description": "No such file"}},
     )
@@ -91,10 +105,11 @@ def router(context: Context) -> APIRouter:
         id: str,
         name: str,
         side: Annotated[int | None, Query(ge=16, le=2048, description="Longest side of the JPEG, in pixels")] = None,
+        exact: Annotated[bool, Query(description="With `side`: a PNG")] = False,
         if_none_match: Annotated[str | None, Header()] = None,
     ) -> Response:
         path, settled = await anyio.to_thread.run_sync(locate, context, id, name)
-        tag = _tag(path, side)
+        tag = _tag(path, side, exact)
         headers = {
             "ETag": tag,
             "Cache-Control": "private, max-age=31536000, immutable" if settled else "private, no-cache",
@@ -103,6 +118,7 @@ def router(context: Context) -> APIRouter:
             return Response(status_code=304, headers=headers)
         if side is None:
             return _send(path, name, headers)
-        return await anyio.to_thread.run_sync(_smaller, path, side, headers, limiter=decoding)
+        kept = path.with_name("thumb.jpg") if side == THUMB_PX and ids.ASSET.fullmatch(id) else None
+        return await anyio.to_thread.run_sync(_smaller, path, side, exact, kept, headers, limiter=decoding)
 
     return routes

@@ -8,19 +8,27 @@ them: what is not listed here does not exist.
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from studio import i18n
 from studio.answers import refuse
 
 OURS = ("/api/", "/files/", "/docs/")
-OURS_EXACT = {"/healthz", "/readyz", "/docs", "/openapi.json"}
+OURS_EXACT = {"/healthz", "/readyz", "/docs", "/openapi.json", "/favicon.svg"}
 PAGE = ("/assets/", "/static/", "/svelte/")
-PAGE_EXACT = {"/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json"}
+PAGE_EXACT = {"/", "/config", "/theme.css", "/favicon.ico", "/robots.txt"}
 EVENTS = ("/gradio_api/heartbeat/",)
 EVENTS_EXACT = {f"/gradio_api/{name}" for name in ("queue/join", "queue/data", "startup-events", "reset", "cancel")}
 
 
 def is_open(path: str) -> bool:
-    """Whether a path is one of ours, or one of Gradio's that the page lives on."""
-    return path in OURS_EXACT | PAGE_EXACT | EVENTS_EXACT or path.startswith(OURS + PAGE + EVENTS)
+    """Whether a path is one of ours, or one of Gradio's that the page lives on, in any of its languages."""
+    code, inner = i18n.split(path)
+    if code is not None:
+        return _of_page(inner)
+    return path in OURS_EXACT or path.startswith(OURS) or _of_page(path)
+
+
+def _of_page(path: str) -> bool:
+    return path in PAGE_EXACT | EVENTS_EXACT or path.startswith(PAGE + EVENTS)
 
 
 class Fence:

@@ -40,10 +40,12 @@ def router(context: Context) -> APIRouter:
     """/healthz and /readyz."""
     routes = APIRouter(tags=["health"])
 
+    @routes.head("/healthz", include_in_schema=False)
     @routes.get("/healthz", summary="Whether the web process lives")
     async def healthz() -> dict[str, str]:
         return {"status": "alive"}
 
+    @routes.head("/readyz", include_in_schema=False)
     @routes.get(
         "/readyz",
         summary="Whether work can be taken: the job table is writable and every lane has a live worker",

@@ -1,47 +1,147 @@
 """The menu of defects in an inspector's words: products, what each is known for, and what a choice means for a request.
 
-A choice is a preset (`steel/scratches`) or a kind of defect (`scratch`). Knows presets and kinds; no Gradio.
+A choice is a preset (`steel/scratches`), one of a person's own presets, or a kind of defect (`scratch`). Knows presets,
+kinds and bases; no Gradio. `own` is the folder of a person's presets.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from pipelines.core import kinds, presets
+from pipelines.core import bases, kinds, presets
 from pipelines.core.errors import BadInput
+from pipelines.core.kinds import Kind, Parameter
+from pipelines.core.presets import Preset, Product
+from pipelines.core.requests import Inpaint
+from studio.i18n import Language
 
 EVERY = "*"
 FIRST = "generic"
 
 
-def products() -> list[tuple[str, str]]:
+def products(say: Language, own: Path | None = None) -> list[tuple[str, str]]:
     """(label, id): any product first, then those with presets, then the list of every kind."""
-    known = presets.products()
-    order = sorted(known.values(), key=lambda product: (product.id != FIRST, product.label))
-    return [*((product.label, product.id) for product in order), ("Every kind of defect", EVERY)]
+    order = sorted(presets.products(own=own).values(), key=lambda product: (product.id != FIRST, product.label))
+    return [*((_product(say, product), product.id) for product in order), (say("which.every"), EVERY)]
 
 
-def defects(product: str) -> list[tuple[str, str]]:
+def defects(say: Language, product: str, own: Path | None = None) -> list[tuple[str, str]]:
     """(label, choice) of a product. Raises BadInput."""
     if product == EVERY:
-        return [(kind.label, kind.id) for kind in kinds.load().values()]
-    known = presets.products()
+        return [(kind_label(say, kind.id), kind.id) for kind in kinds.load().values()]
+    known = presets.products(own=own)
     if product not in known:
         raise BadInput(f"no product {product!r}; there is {', '.join(known)}", "preset")
-    return [(preset.label, preset.id) for preset in known[product].presets if preset.task == "inpaint"]
+    return [(_preset(say, preset), preset.id) for preset in _painting(known[product])]
 
 
-def titles() -> dict[str, str]:
+def catalogue(say: Language, own: Path | None = None, table: Path = bases.TABLE) -> dict[str, Any]:
+    """Everything the card offers, as its widget takes it; `broken` has a sentence for each own file that is wrong."""
+    known = presets.products(own=own)
+    found: list[dict[str, Any]] = []
+    for label, id in products(say, own):
+        if id == EVERY:
+            shown = [_choice(kind_label(say, one.id), one.id, {"defect": one.id}) for one in kinds.load().values()]
+        else:
+            shown = [_choice(_preset(say, one), one.id, one.fields, one.own) for one in _painting(known[id])]
+        found.append({"id": id, "label": label, "defects": shown})
+    return {
+        "products": found,
+        "kinds": {kind.id: _kind(say, kind) for kind in kinds.load().values()},
+        "bases": [_base(say, base) for base in bases.load(table).values()],
+        "broken": [say.sentence(one) for one in presets.problems(own)] if own else [],
+    }
+
+
+def kind_label(say: Language, id: str) -> str:
+    """A kind of defect as an inspector calls it; a kind that is no longer known goes by its id."""
+    known = kinds.load()
+    return say.data(f"kinds.{id}.label", known[id].label) if id in known else id
+
+
+def titles(say: Language, own: Path | None = None) -> dict[str, str]:
     """What to call each choice."""
-    return {choice: label for _, product in products() for label, choice in defects(product)}
+    return {choice: label for _, product in products(say, own) for label, choice in defects(say, product, own)}
 
 
-def fields(choice: str) -> dict[str, Any]:
+def fields(choice: str, own: Path | None = None) -> dict[str, Any]:
     """What a choice says of a request: its defect, and whatever else its preset sets. Raises BadInput."""
     if "/" in choice:
-        return dict(presets.get(choice).fields)
+        return dict(presets.get(choice, own=own).fields)
     return {"defect": kinds.get(choice).id}
 
 
-def help_text(choice: str) -> str:
-    """What the defect is, in a sentence, with its technical name."""
-    kind = kinds.get(fields(choice)["defect"])
-    return f"{kind.help} `{kind.id}`"
+def closest(asked: Mapping[str, Any], product: str, own: Path | None = None) -> tuple[str, str]:
+    """(product, choice) that says most of `asked` and nothing against it: of this product if it can be."""
+    known = presets.products(own=own)
+    best = (EVERY, str(asked["defect"]))
+    most = 0
+    for id in sorted(known, key=lambda id: (id != product, id != FIRST)):
+        for preset in _painting(known[id]):
+            said = {**preset.fields, "look": dict(preset.fields.get("look", {}))}
+            agrees = all(_agrees(asked.get(name), value) for name, value in said.items())
+            if agrees and len(preset.fields) > most:
+                best, most = (id, preset.id), len(preset.fields)
+    return best
+
+
+def ready(base: str, table: Path = bases.TABLE) -> None:
+    """Raises BadInput with the remedy when a base cannot draw now."""
+    known = bases.load(table)
+    if base in known and not known[base].state().ready:
+        state = known[base].state()
+        raise BadInput(f"{known[base].label} cannot draw yet ({state.text}): run {state.remedy}", "base")
+
+
+def _agrees(asked: Any, said: Any) -> bool:
+    return all(asked.get(name) == one for name, one in said.items()) if isinstance(said, dict) else bool(asked == said)
+
+
+def _painting(product: Product) -> list[Preset]:
+    return [preset for preset in product.presets if preset.task == "inpaint" and "defect" in preset.fields]
+
+
+def _product(say: Language, product: Product) -> str:
+    return product.label if product.own else say.data(f"presets.{product.id}.label", product.label)
+
+
+def _preset(say: Language, preset: Preset) -> str:
+    return preset.label if preset.own else say.data(f"presets.{preset.id.replace('/', '.')}", preset.label)
+
+
+def _choice(label: str, id: str, said: Mapping[str, Any], own: bool = False) -> dict[str, Any]:
+    return {"id": id, "label": label, "own": own, "fields": dict(said)}
+
+
+def _kind(say: Language, kind: Kind) -> dict[str, Any]:
+    look = [_parameter(say, kind.id, one) for one in kind.parameters.values()]
+    help = say.data(f"kinds.{kind.id}.help", kind.help)
+    return {"label": kind_label(say, kind.id), "help": help, "look": look}
+
+
+def _parameter(say: Language, kind: str, one: Parameter) -> dict[str, Any]:
+    """A parameter as a control; `mild` and `severe` are the middles of what it is drawn from when it is left alone."""
+    words = {
+        "name": one.name,
+        "label": say.data(f"look.{one.name}", one.name.capitalize()),
+        "help": say.data(f"kinds.{kind}.look.{one.name}", one.help),
+    }
+    if one.choices:
+        return {**words, "kind": "choice", "choices": [[x, say.data(f"look.choices.{x}", x)] for x in one.choices]}
+    drawn = {"mild": sum(one.mild) / 2, "severe": sum(one.severe) / 2}
+    step = 1 if one.high - one.low > 30 else 0.05
+    return {**words, "kind": "slide", "low": one.low, "high": one.high, "step": step, **drawn}
+
+
+def _base(say: Language, base: bases.Base) -> dict[str, Any]:
+    state = base.state()
+    label = say.data(f"bases.{base.name}.label", base.label)
+    why = "" if state.ready else say("which.base_not", base=label, state=state.text, remedy=state.remedy or "")
+    return {"name": base.name, "label": label, "ready": state.ready, "why": why}
+
+
+START: dict[str, Any] = {
+    name: Inpaint.model_fields[name].get_default(call_default_factory=True)
+    for name in ("severity", "light", "padding_px", "feather_px", "look")
+}
+"""What an area has before anybody chose anything for it."""

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from studio.i18n import Language
+
 # Our own HTTP routes are the interface for scripts; the page's events are nobody else's business.
 QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -11,6 +13,8 @@ QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 class Page:
     """The components that every tab may write to or read from."""
 
+    say: Language
+    """The words of this page's language."""
     here: Any
     """Its event `arrive` comes once, when a window has opened and events are safe to send; Blocks.load is too soon."""
     bar: Any
@@ -21,5 +25,13 @@ class Page:
     """gr.BrowserState: the id of the run this browser painted last."""
     picture: Any
     """gr.BrowserState: the asset id of the picture on the canvas."""
+    project: Any
+    """gr.BrowserState: the id of the project that is open."""
+    form: Any
+    """gr.BrowserState: what Paint's controls hold, as one dict."""
+    tabs: Any
+    """The tabs of the page; an event that leads to another one sets `selected`."""
+    sent: Any
+    """gr.State: what one tab hands to another, {"to": tab id, "at": time_ns, ...}; the other hears its `change`."""
     export: Any
     """gr.BrowserState: the id of the export this browser asked for last."""

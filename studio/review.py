@@ -4,70 +4,75 @@ Knows the index of pictures and manifest rows; nothing of Gradio.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import Any
 
-from pipelines.core import intake, kinds, layouts, requests, runs, splits
-from pipelines.core.errors import BadInput, Missing
+from pipelines.core import intake, layouts, requests, splits, trash
+from pipelines.core.errors import BadInput, Missing, Problem
 from pipelines.core.gallery import Filter, Gallery, Picture
 from pipelines.core.layouts import LAYOUTS, Leaf
 from pipelines.core.requests import Inpaint
 from pipelines.core.requests.dataset import MOST_NAMED
-from studio import results
+from studio import menu, results
 from studio.context import Context
+from studio.i18n import Language
 
 PAGE = 60
 MOST_CHOICES = 300
-VERDICTS: dict[str, runs.Verdict | None] = {"": None, **{verdict: verdict for verdict in get_args(runs.Verdict)}}
+LEAVES = ("", "kept")
+"""Verdicts of what an export may hold."""
 
 
-def page(gallery: Gallery, wanted: Filter, *, before: int | None = None, after: int | None = None) -> dict[str, Any]:
+def page(
+    gallery: Gallery, say: Language, wanted: Filter, *, before: int | None = None, after: int | None = None
+) -> dict[str, Any]:
     """A page for the grid: the newest, those that follow the picture `before`, or lead up to `after`."""
     gallery.refresh()
     found = gallery.page(wanted, before=before, after=after, limit=PAGE)
     if not found and (before, after) != (None, None):  # what was there has been judged away meanwhile
         found = gallery.page(wanted, limit=PAGE)
-    return {**_shown(gallery, wanted, found), "keep": (before, after) != (None, None)}
+    return {**_shown(gallery, say, wanted, found), "keep": (before, after) != (None, None)}
 
 
-def again(gallery: Gallery, wanted: Filter, ids: Sequence[str], at: str) -> dict[str, Any]:
+def again(gallery: Gallery, say: Language, wanted: Filter, ids: Sequence[str], at: str) -> dict[str, Any]:
     """A page that was shown before, with what was decided since. Raises Missing."""
     gallery.refresh()
-    return {**_shown(gallery, wanted, gallery.named(ids[:PAGE])), "keep": True, "at": at}
+    return {**_shown(gallery, say, wanted, gallery.named(ids[:PAGE])), "keep": True, "at": at}
 
 
-def _shown(gallery: Gallery, wanted: Filter, found: Sequence[Picture]) -> dict[str, Any]:
+def _shown(gallery: Gallery, say: Language, wanted: Filter, found: Sequence[Picture]) -> dict[str, Any]:
     """For the grid: the pictures, where they stand among how many, and whether there are others around them."""
     total = gallery.count(wanted)
     first = gallery.count(wanted, above=found[0].key) if found else 0
     return {
-        "items": [_tile(one) for one in found],
+        "items": [_tile(say, one) for one in found],
         "total": total,
         "first": first,
         "newer": first > 0,
         "older": first + len(found) < total,
         "trash": wanted.verdict == "deleted",
+        "held": gallery.verdicts(Filter()).get("deleted", 0),
         "drawn": time.time_ns(),  # the same page asked for again is a new value, so the grid hears of it
     }
 
 
-def _tile(one: Picture) -> dict[str, Any]:
+def _tile(say: Language, one: Picture) -> dict[str, Any]:
     return {
         "id": one.id,
         "key": one.key,
         "thumb": f"/files/{one.run}/thumbs/{one.stem}.jpg",
         "verdict": one.verdict,
-        "title": titles(one.defects),
+        "title": titles(say, one.defects),
         "source": one.source_name or "",
     }
 
 
-def titles(defects: Sequence[str]) -> str:
-    """Kinds of defect as an inspector calls them; a kind that is no longer known goes by its id."""
-    known = kinds.load()
-    return " + ".join(known[defect].label if defect in known else defect for defect in defects)
+def titles(say: Language, defects: Sequence[str]) -> str:
+    """Kinds of defect as an inspector calls them."""
+    return " + ".join(menu.kind_label(say, defect) for defect in defects)
 
 
 def day(text: str | None, *, end: bool = False) -> float | None:
@@ -93,25 +98,43 @@ def number(text: str | None) -> float | None:
 
 def judge(context: Context, gallery: Gallery, changes: Mapping[str, str]) -> None:
     """Verdicts by picture id; "" takes one back. Raises BadInput, Missing."""
-    by_run: dict[str, dict[str, runs.Verdict | None]] = {}
-    for id, verdict in changes.items():
-        if verdict not in VERDICTS:
-            raise BadInput(f"verdict {verdict[:40]!r}: choose kept, discarded or deleted", "verdict")
-        run, _, stem = id.partition("/")
-        by_run.setdefault(context.queue.get(run).id, {})[stem] = VERDICTS[verdict]
-    for run, found in by_run.items():
-        runs.judge(context.runs / run, found)
+    results.judge(context, changes)
     gallery.refresh()
 
 
-def comparison(context: Context, gallery: Gallery, ids: Sequence[str], at: str) -> dict[str, Any]:
+def empty(context: Context, gallery: Gallery, confirmed: int) -> trash.Freed:
+    """Frees what was deleted, if it is what a person said yes to. Raises Problem."""
+    gallery.refresh()
+    count = gallery.verdicts(Filter()).get("deleted", 0)
+    if count != confirmed:
+        raise Problem(f"the trash holds {count:,} pictures now, not {confirmed:,}: look again before you empty it")
+    freed = trash.empty(context.queue)
+    gallery.retake(freed.runs)
+    return freed
+
+
+def comparison(context: Context, say: Language, gallery: Gallery, ids: Sequence[str], at: str) -> dict[str, Any]:
     """The pictures of a page for the before/after view, opened at one of them."""
-    found = gallery.named(ids[:PAGE])
-    items = [
-        {**results.item(context, one.run, _row(context, one), {one.stem: one.verdict}), "run": one.run} for one in found
-    ]
+    found = gallery.named(ids[: PAGE + 1])
+    items = [results.item(context, say, one.run, _row(context, one), {one.stem: one.verdict}) for one in found]
     index = next((place for place, one in enumerate(found) if one.id == at), 0)
     return {"run": f"{at} {time.time_ns()}", "items": items, "index": index}
+
+
+def of_run(context: Context, say: Language, gallery: Gallery, run: str, stem: str) -> dict[str, Any]:
+    """The pictures of a run for the before/after view, opened at one of them: a page of them, around that one.
+
+    Raises Missing.
+    """
+    gallery.refresh()
+    (one,) = gallery.named([f"{run}/{stem}"])
+    asked = Filter(run=run)
+    newer, older = (
+        gallery.page(asked, after=one.key, limit=PAGE // 2),
+        gallery.page(asked, before=one.key, limit=PAGE // 2),
+    )
+    named = sorted([one, *newer, *older], key=lambda one: one.index)
+    return comparison(context, say, gallery, [each.id for each in named], one.id)
 
 
 def _row(context: Context, one: Picture) -> dict[str, Any]:
@@ -121,7 +144,7 @@ def _row(context: Context, one: Picture) -> dict[str, Any]:
     return rows[0]
 
 
-def facts(context: Context, gallery: Gallery, id: str) -> dict[str, Any]:
+def facts(context: Context, say: Language, gallery: Gallery, id: str) -> dict[str, Any]:
     """What is known of one picture, in an inspector's words, and the request that makes it again."""
     (one,) = gallery.named([id])
     row = _row(context, one)
@@ -130,17 +153,17 @@ def facts(context: Context, gallery: Gallery, id: str) -> dict[str, Any]:
     request = requests.parse(asked)
     return {
         "id": one.id,
-        "title": titles(one.defects),
+        "title": titles(say, one.defects),
         "file": f"/files/{one.run}/images/{one.stem}.png",
         "verdict": one.verdict,
-        "scores": results.facts(row["scores"]),
+        "scores": results.facts(say, row["scores"]),
         "lines": [
-            {"name": "Severity", "text": ", ".join(severities)},
-            {"name": "Seed", "text": str(row["seed"])},
-            {"name": "Source", "text": one.source_name or "made without a picture"},
-            {"name": "Drawn by", "text": row["base"]},
-            {"name": "Made", "text": datetime.fromtimestamp(one.made).strftime("%Y-%m-%d %H:%M")},
-            {"name": "Run", "text": one.run},
+            {"name": say("facts.severity"), "text": ", ".join(severities)},
+            {"name": say("facts.seed"), "text": str(row["seed"])},
+            {"name": say("facts.source"), "text": one.source_name or say("facts.no_source")},
+            {"name": say("facts.base"), "text": row["base"]},
+            {"name": say("facts.made"), "text": datetime.fromtimestamp(one.made).strftime("%Y-%m-%d %H:%M")},
+            {"name": say("facts.run"), "text": one.run},
         ],
         "request": intake.named(request.for_image(one.index), context.assets)
         if isinstance(request, Inpaint)
@@ -152,20 +175,45 @@ def facts(context: Context, gallery: Gallery, id: str) -> dict[str, Any]:
 class Chosen:
     """What an export would hold: the pictures that leave, and why others of the choice stay."""
 
-    leaving: tuple[Picture, ...]
+    leaves: tuple[Leaf, ...]
+    """Those that leave, counted where they are alike."""
     rejected: int
     """Discarded or deleted."""
     unfinished: int
     """Of runs that have not ended."""
 
+    @property
+    def leaving(self) -> int:
+        return sum(leaf.count for leaf in self.leaves)
+
 
 def chosen(context: Context, gallery: Gallery, wanted: Filter, ids: Sequence[str]) -> Chosen:
-    """The pictures named, or where none is named all that the filter finds, oldest first, as they leave."""
+    """Of the pictures named, or where none is named of all that the filter finds."""
+    found = [one.alone() for one in gallery.named(ids)] if ids else gallery.groups(wanted)
+    ended = _ended(context, {one.run for one in found})
+    leaves, rejected, unfinished = [], 0, 0
+    for one in found:
+        if one.verdict not in LEAVES:
+            rejected += one.count
+        elif one.run not in ended:
+            unfinished += one.count
+        else:
+            origin = one.source or f"{one.run}/{one.stem}"
+            leaves.append(Leaf(origin, one.defects, one.areas, one.source is not None, one.count))
+    return Chosen(tuple(leaves), rejected, unfinished)
+
+
+def leaving(context: Context, gallery: Gallery, wanted: Filter, ids: Sequence[str]) -> tuple[Picture, ...]:
+    """Those of the choice that leave, picture by picture, oldest first."""
     found = gallery.named(ids) if ids else gallery.every(wanted)
-    good = [one for one in found if one.verdict in ("", "kept")]
-    ended = {run: (context.runs / run / "manifest.jsonl").is_file() for run in {one.run for one in good}}
-    leaving = sorted((one for one in good if ended[one.run]), key=lambda one: one.key)
-    return Chosen(tuple(leaving), len(found) - len(good), len(good) - len(leaving))
+    good = [one for one in found if one.verdict in LEAVES]
+    ended = _ended(context, {one.run for one in good})
+    return tuple(sorted((one for one in good if one.run in ended), key=lambda one: one.key))
+
+
+def _ended(context: Context, runs: Iterable[str]) -> set[str]:
+    """Those of these runs that have listed what they finished, as they do at their end."""
+    return {run for run in runs if (context.runs / run / "manifest.jsonl").is_file()}
 
 
 @dataclass(frozen=True)
@@ -178,14 +226,17 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan(leaving: Sequence[Picture], export: requests.Export) -> Plan:
+def plan(leaves: Sequence[Leaf], export: requests.Export) -> Plan:
     """What the export task will make of these pictures: the same deal by source, the same places."""
     layout = LAYOUTS[export.format]
-    leaves = [Leaf(one.source or one.id, one.defects, one.areas, one.source is not None) for one in leaving]
-    groups = splits.grouped((leaf.origin, leaf.defects) for leaf in leaves)
+    groups: dict[str, Counter[str]] = {origin: Counter() for origin in sorted({leaf.origin for leaf in leaves})}
+    for leaf in leaves:
+        groups[leaf.origin] += Counter(dict.fromkeys(leaf.defects, leaf.count))
     shares = export.split.shares()
     dealt = splits.deal(groups, shares, export.seed, first=layout.first)
-    parts = {part: sum(dealt[leaf.origin] == part for leaf in leaves) for part in splits.PARTS}
+    parts: Counter[splits.Part] = Counter(dict.fromkeys(splits.PARTS, 0))
+    for leaf in leaves:
+        parts[dealt[leaf.origin]] += leaf.count
     tree = layouts.tree(layout, leaves, dealt, export.name, pairs=export.pairs)
     return Plan(tree, parts, tuple(splits.shortfalls(dealt, groups, shares)))
 
@@ -215,17 +266,20 @@ def export_request(
     }
 
 
-def choices(gallery: Gallery) -> dict[str, list[tuple[str, str]]]:
+def choices(gallery: Gallery, say: Language) -> dict[str, list[tuple[str, str]]]:
     """(label, value) for the menus of defects, sources and runs, with how many pictures each has."""
     gallery.refresh()
     return {
-        "defect": [("Any defect", ""), *((f"{titles([kind])} ({count})", kind) for kind, count in gallery.defects())],
+        "defect": [
+            (say("review.any_defect"), ""),
+            *((f"{titles(say, [kind])} ({count})", kind) for kind, count in gallery.defects()),
+        ],
         "source": [
-            ("Any source picture", ""),
+            (say("review.any_source"), ""),
             *((f"{name} ({count})", sha256) for sha256, name, count in gallery.sources(MOST_CHOICES)),
         ],
         "run": [
-            ("Any run", ""),
+            (say("review.any_run"), ""),
             *((f"{_when(run)} ({count})", run) for run, count in gallery.newest_runs(MOST_CHOICES)),
         ],
     }
@@ -236,13 +290,12 @@ def _when(run: str) -> str:
     return f"{run[:4]}-{run[4:6]}-{run[6:8]} {run[9:11]}:{run[11:13]}:{run[13:15]} {run[16:]}"
 
 
-def verdict_choices(gallery: Gallery, wanted: Filter) -> list[tuple[str, str]]:
+def verdict_choices(gallery: Gallery, say: Language, wanted: Filter) -> list[tuple[str, str]]:
     """(label with its count, value) of the verdicts, under the rest of the filter."""
     counts = gallery.verdicts(replace(wanted, verdict=""))
     named = {"undecided": "", "kept": "kept", "discarded": "discarded", "deleted": "deleted"}
     total = sum(count for verdict, count in counts.items() if verdict != "deleted")
-    labels = {"undecided": "Undecided", "kept": "Kept", "discarded": "Discarded", "deleted": "Deleted"}
     return [
-        (f"All {total:,}", ""),
-        *((f"{labels[name]} {counts.get(found, 0):,}", name) for name, found in named.items()),
+        (f"{say('review.all')} {total:,}", ""),
+        *((f"{say(f'review.{name}')} {counts.get(found, 0):,}", name) for name, found in named.items()),
     ]

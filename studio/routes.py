@@ -3,7 +3,21 @@
 import tomllib
 from pathlib import Path
 
-from studio import answers, api, docs, downloads, events, health, shapes, uploads
+from studio import (
+    answers,
+    api,
+    docs,
+    downloads,
+    events,
+    folders,
+    head,
+    health,
+    machine,
+    masks,
+    projects,
+    shapes,
+    uploads,
+)
 from studio.context import Context
 
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
@@ -18,13 +32,18 @@ def application(context: Context) -> api.Application:
     answers.install(app, context.runs)
     for router in (
         health.router(context),
-        api.catalogue(),
+        api.catalogue(context),
         events.router(events.Watchers(context.queue)),
         api.runs(context),
         uploads.router(context),
         shapes.router(context),
+        masks.router(context),
         downloads.router(context),
+        machine.router(context),
+        projects.router(context),
+        folders.router(context),
         docs.router,
+        head.router,
         api.nothing_here(),
     ):
         app.include_router(router)

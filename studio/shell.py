@@ -9,17 +9,24 @@ import gradio as gr
 
 from studio import theme, watch
 from studio.context import Context
+from studio.i18n import Language
 from studio.page import QUIET, Page
-from studio.tabs import paint, review
-from studio.widgets import widget
+from studio.tabs import data, models, paint, review, settings
+from studio.widgets import device, tour, widget
 
-TABS: dict[str, Callable[[Context, Page], None]] = {"Paint": paint.build, "Review": review.build}
-TITLE = "Flawsmith"
+TABS: dict[str, Callable[[Context, Page], None]] = {
+    "data": data.build,
+    "paint": paint.build,
+    "review": review.build,
+    "models": models.build,
+    "settings": settings.build,
+}
+FIRST = "paint"
+"""The tab that is open at the start: with a picture the work goes on, without one the canvas says how to begin."""
 BRAND = (
     '<div class="brand"><svg viewBox="0 0 32 32" aria-hidden="true"><rect width="32" height="32" rx="7"/>'
-    '<path d="M7 23.5 14.2 15l2.3 3.2L25 8.5"/></svg><strong>Flawsmith</strong></div>'
+    '<path d="M7 23.5 14.2 15l2.3 3.2L25 8.5"/></svg><h1>Flawsmith</h1></div>'
 )
-BAR_WORDS = {"idle": "Ready", "others": "+ % more in line", "away": "The studio does not answer"}
 
 # A browser remembers its own run ids, which open nothing by themselves; a fixed key lets them outlive a restart.
 MEMORY = {"secret": "flawsmith"}
@@ -31,23 +38,28 @@ AT_ONCE = 4
 BEAT_S = 5.0
 
 
-def build(context: Context) -> gr.Blocks:
-    """The whole page."""
-    with gr.Blocks(title=TITLE, analytics_enabled=False, fill_width=True) as blocks:
+def build(context: Context, say: Language) -> gr.Blocks:
+    """The whole page in one language."""
+    with gr.Blocks(title=say("shell.title"), analytics_enabled=False, fill_width=True) as blocks:
         run = gr.BrowserState("", storage_key="flawsmith-run", **MEMORY)
         picture = gr.BrowserState("", storage_key="flawsmith-picture", **MEMORY)
         export = gr.BrowserState("", storage_key="flawsmith-export", **MEMORY)
+        project = gr.BrowserState("", storage_key="flawsmith-project", **MEMORY)
+        form = gr.BrowserState({}, storage_key="flawsmith-form", **MEMORY)
+        sent = gr.State({})
         with gr.Row(elem_id="header", equal_height=True):
             gr.HTML(BRAND, elem_id="brand")
-            bar = widget("bar", watch.job(None), words=BAR_WORDS, runs="/api/runs", elem_id="bar")
-            stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop", min_width=80, scale=0)
+            bar = widget("bar", watch.job(say, None), words=say.table("bar"), runs="/api/runs", elem_id="bar")
+            stop = gr.Button(say("shell.stop"), variant="stop", visible=False, elem_id="stop", min_width=80, scale=0)
+            device.build(say)
+            tour.build(say)
             here = widget("pulse", 0, beat_s=BEAT_S, alive="/healthz", visible="hidden", elem_id="here")
-        page = Page(here, bar, stop, run, picture, export)
         blocks.load(_present, None, here, concurrency_limit=None, **QUIET)
-        stop.click(_stopper(context), bar, None, **QUIET)
-        with gr.Tabs(elem_id="tabs"):
+        stop.click(_stopper(context, say), bar, None, **QUIET)
+        with gr.Tabs(elem_id="tabs", selected=FIRST) as tabs:
+            page = Page(say, here, bar, stop, run, picture, project, form, tabs, sent, export)
             for name, build_tab in TABS.items():
-                with gr.Tab(name, id=name.lower()):
+                with gr.Tab(say(f"shell.tabs.{name}"), id=name):
                     build_tab(context, page)
     blocks.max_threads = MOST_WINDOWS
     return blocks.queue(default_concurrency_limit=AT_ONCE)
@@ -66,17 +78,17 @@ async def _present() -> AsyncIterator[int]:
         await asyncio.sleep(BEAT_S)
 
 
-def _stopper(context: Context) -> Callable[[Any], None]:
+def _stopper(context: Context, say: Language) -> Callable[[Any], None]:
     """Stops the run that the job bar shows."""
 
     def stop(job: Any) -> None:
         run = job.get("run") if isinstance(job, dict) else None
         if isinstance(run, str) and run:
-            watch.stop(context, run)
+            watch.stop(context, say, run)
 
     return stop
 
 
-def mount_options() -> dict[str, Any]:
+def mount_options(say: Language) -> dict[str, Any]:
     """What belongs to the mounting of the page: its look."""
-    return {"theme": theme.theme(), "css": theme.css()}
+    return {"theme": theme.theme(say.code), "css": theme.css()}

@@ -104,4 +104,13 @@ def keep(context: Context, path: Path, name: str) -> dict[str, Any]:
         "height": picture.height,
         "bits": picture.bits,
         "grey": picture.grey,
+        "request": carries_request(asset.path),
     }
+
+
+def carries_request(path: Path) -> bool:
+    """Whether a picture holds the request it was made from. A damaged one counts: restoring it says what is wrong."""
+    try:
+        return images.read_request(path) is not None
+    except BadInput:
+        return True

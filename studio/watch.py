@@ -16,36 +16,42 @@ from pipelines.core.errors import Missing, Problem
 from pipelines.core.queue import Row
 from studio import api
 from studio.context import Context
+from studio.i18n import Language
 
 POLL_S = 0.15
 TOAST_S = 8
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
+def refusals(say: Language) -> Iterator[None]:
     """Turns a Problem into a message on the page; what was to follow does not happen."""
     try:
         yield
     except Problem as error:
-        warn(str(error))
+        warn(say, str(error))
         raise gr.Error(str(error), visible=False, print_exception=False) from error
 
 
-def warn(sentence: str) -> None:
+def warn(say: Language, sentence: str) -> None:
     """A sentence for a person, as a message that goes away by itself."""
-    shown = html.escape(sentence[:1].upper() + sentence[1:])  # Gradio takes it for HTML, and it may quote a file's name
-    gr.Warning(shown, duration=TOAST_S, title="Not yet")
+    shown = html.escape(capital(say.sentence(sentence)))  # Gradio takes it for HTML, and it may quote a file's name
+    gr.Warning(shown, duration=TOAST_S, title=say("shell.not_yet"))
 
 
-def submit(context: Context, data: Mapping[str, Any]) -> str:
+def capital(sentence: str) -> str:
+    """A sentence of the core, which may follow a colon, as it stands alone."""
+    return sentence[:1].upper() + sentence[1:]
+
+
+def submit(context: Context, say: Language, data: Mapping[str, Any]) -> str:
     """Put a request in line; returns the run's id. Raises gr.Error with the sentence."""
-    with refusals():
+    with refusals(say):
         return api.submit(context, dict(data))
 
 
-def stop(context: Context, run: str) -> None:
+def stop(context: Context, say: Language, run: str) -> None:
     """Ask a run to stop; what is finished stays. Raises gr.Error."""
-    with refusals():
+    with refusals(say):
         if context.queue.get(run).over:
             return
         context.queue.stop(run)
@@ -78,17 +84,17 @@ async def follow(context: Context, run: Any) -> AsyncIterator[Row | None]:
         await asyncio.sleep(POLL_S)
 
 
-def bar(context: Context, row: Row | None) -> list[Any]:
+def bar(context: Context, say: Language, row: Row | None) -> list[Any]:
     """What sets the job bar and the Stop button to a run."""
     stop = gr.update(visible=row is not None and not row.over, interactive=row is None or not row.stop)
-    return [job(row, ahead(context, row)), stop]
+    return [job(say, row, ahead(context, row)), stop]
 
 
-def job(row: Row | None, ahead: int = 0) -> dict[str, Any]:
+def job(say: Language, row: Row | None, ahead: int = 0) -> dict[str, Any]:
     """What the job bar shows of a run."""
     if row is None:
         return {"run": "", "state": "idle", "text": "", "done": 0, "total": 0}
-    return {"run": row.id, "state": row.state, "text": _sentence(row, ahead), "done": row.done, "total": row.total}
+    return {"run": row.id, "state": row.state, "text": _sentence(say, row, ahead), "done": row.done, "total": row.total}
 
 
 def ahead(context: Context, row: Row | None) -> int:
@@ -99,19 +105,22 @@ def ahead(context: Context, row: Row | None) -> int:
     return line.index(row.id) if row.id in line else 0
 
 
-def _sentence(row: Row, ahead: int) -> str:
+def _sentence(say: Language, row: Row, ahead: int) -> str:
     if row.state == "queued":
-        return f"Waiting: {ahead} before it" if ahead else "Waiting for a worker"
+        return say.count("bar.waiting", ahead) if ahead else say("bar.next")
     if row.state == "running":
-        return "Stopping…" if row.stop else (row.note or "Working").capitalize()
+        return say("bar.stopping") if row.stop else capital(say.sentence(row.note)) if row.note else say("bar.working")
     if row.state == "waiting_disk":
-        return "The disk is full: it goes on by itself when there is room"
+        return say("bar.disk")
     if row.state == "done":
-        return f"Done in {_time((row.ended or time.time()) - (row.started or row.created))}"
+        return say("bar.done", time=duration(say, (row.ended or time.time()) - (row.started or row.created)))
     if row.state == "cancelled":
-        return f"Stopped: {row.done} of {row.total} finished and kept"
-    return row.sentence or "It failed"
+        return say("bar.stopped", done=row.done, total=row.total)
+    return capital(say.sentence(row.sentence)) if row.sentence else say("bar.failed")
 
 
-def _time(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 60 else f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+def duration(say: Language, seconds: float) -> str:
+    """A span of time, in words."""
+    if seconds < 60:
+        return say("bar.seconds", s=f"{seconds:.1f}")
+    return say("bar.minutes", m=f"{seconds // 60:.0f}", s=f"{seconds % 60:.0f}")

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core import images
+from pipelines.core import images, presets
 from pipelines.core.queue import Queue
 from tests import pictures
 
@@ -54,6 +54,17 @@ def test_a_list_of_requests_is_answered_in_order(tmp_path: Path) -> None:
     file.write_text(json.dumps([one, {**one, "seed": 1}]))
     done = call("run", str(file), "--runs", str(tmp_path / "runs"))
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 2)
+
+
+def test_run_of_a_task_takes_a_preset_of_ones_own(tmp_path: Path) -> None:
+    own = presets.own_folder(tmp_path / "runs")
+    presets.save(own, "steel", "Old rust", {"defect": "stain", "severity": 0.9, "look": {"fluid": "rust"}})
+    table = pictures.request(tmp_path)
+    fields = [part for key in ("image", "mask") for part in ("--set", f"{key}={table[key]}")]
+    done = call("run", "inpaint", "--runs", str(tmp_path / "runs"), "--preset", "steel/old_rust", *fields)
+    assert done.returncode == 0, done.stderr
+    request = json.loads((Path(done.stdout.strip()) / "request.json").read_text())
+    assert (request["defect"], request["severity"], request["look"]) == ("stain", 0.9, {"fluid": "rust"})
 
 
 def test_run_of_a_task_takes_preset_and_fields(tmp_path: Path) -> None:

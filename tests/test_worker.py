@@ -9,7 +9,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,15 @@ from typing import Any
 import pytest
 
 from pipelines import engine
-from pipelines.core import intake, requests
+from pipelines.core import intake, orders, requests
 from pipelines.core.assets import Assets
 from pipelines.core.errors import DiskFull
-from pipelines.core.queue import Owner, Queue
+from pipelines.core.models import Key, Models
+from pipelines.core.owners import Owner
+from pipelines.core.queue import Queue
 from pipelines.core.requests import Inpaint, Request
 from pipelines.core.runs import Run
+from pipelines.core.vitals import Vitals
 from pipelines.worker import Worker
 from tests import pictures
 
@@ -249,3 +253,164 @@ def test_a_run_taken_over_is_let_go_without_a_word(tmp_path: Path) -> None:
         after = worker.serve(row)
     assert (after.state, after.owner) == ("running", other)
     assert worker.queue.finished(row.id) == {}
+
+
+MIB = 2**20
+UNET = Key("tiny", "unet", "float32", "cpu")
+
+
+def hold(models: Models, *parts: str) -> None:
+    """Real modules of 1 MiB."""
+    from torch import nn
+
+    for part in parts:
+        with models.use(UNET._replace(part=part), lambda: nn.Linear(1024, 256, bias=False)):
+            pass
+
+
+def release(part: str) -> orders.Release:
+    return orders.Release(model=orders.Model(**UNET._replace(part=part)._asdict()))
+
+
+@contextmanager
+def at_work(runs: Path, *parts: str) -> Iterator[Worker]:
+    """A worker that holds models and serves; the thread that loaded them is the one that works, as it must be."""
+    with Worker(runs, "cpu", ("cpu", "device")) as worker:
+
+        def life() -> None:
+            hold(worker.models, *parts)
+            worker.work()
+
+        thread = threading.Thread(target=life)
+        thread.start()
+        until(lambda: len(worker.models.report()) == len(parts))
+        try:
+            yield worker
+        finally:
+            worker.leave()
+            thread.join()
+
+
+def answered(worker: Worker, order: orders.Order) -> orders.Answer:
+    """What the page would be told, through the job table."""
+    page = orders.Orders(Queue(worker.queue.runs))
+    id = page.tell(worker.owner.id, order)
+    until(lambda: page.get(id).answer)
+    answer = page.get(id).answer
+    assert answer
+    return answer
+
+
+def said(worker: Worker) -> dict[str, Any]:
+    report: dict[str, Any] = Queue(worker.queue.runs).workers()[0]["report"]
+    return report
+
+
+def test_an_idle_worker_releases_what_it_is_told_to_and_says_so_at_once(tmp_path: Path) -> None:
+    with at_work(tmp_path / "runs", "unet", "vae") as worker:
+        assert answered(worker, release("unet")).sentence == "freed 1 MiB"
+        until(lambda: [one["key"]["part"] for one in said(worker)["models"]] == ["vae"], 2)
+        assert answered(worker, orders.ReleaseAll()).freed_bytes == MIB
+        assert worker.models.report() == []
+
+
+def test_a_budget_outlives_the_worker_it_was_told_to(tmp_path: Path) -> None:
+    with at_work(tmp_path / "runs", "unet", "vae") as worker:
+        assert answered(worker, orders.Budget(budget_bytes=MIB)).freed_bytes == MIB
+        until(lambda: said(worker)["budget_bytes"] == MIB, 2)
+    with at_work(tmp_path / "runs") as worker:
+        assert said(worker)["budget_bytes"] == MIB
+        assert answered(worker, orders.Budget(budget_bytes=None)).code == "budget"
+        until(lambda: said(worker)["budget_bytes"] == said(worker)["default_bytes"], 2)
+    assert Worker(tmp_path / "runs", "cpu", ()).models.budget_set is None
+
+
+def test_a_settings_file_that_is_damaged_keeps_no_worker_from_its_work(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    (runs / "settings.json").write_text("{")
+    with at_work(runs) as worker:
+        assert said(worker)["budget_bytes"] == said(worker)["default_bytes"]
+        assert "mend that" in answered(worker, orders.Budget(budget_bytes=MIB)).sentence
+
+
+def test_between_two_pictures_orders_are_obeyed_and_what_the_run_uses_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    request = take(tmp_path, runs, num_images=2)
+    going, answers = threading.Event(), list[orders.Answer]()
+
+    def paints(request: Inpaint, run: Run, models: Models) -> None:
+        with models.use(UNET, lambda: None):
+            for index in run.items(2):
+                going.set()
+                if index == 0:
+                    until(lambda: len(worker.orders.waiting(worker.owner)) == 2)
+                else:
+                    answers.extend(filter(None, (page.get(id).answer for id in ids)))
+                run.commit(index, {})
+        run.finish({})
+
+    monkeypatch.setattr(engine, "RUNNERS", {Inpaint: paints})
+    with at_work(runs, "unet", "vae") as worker:
+        page = orders.Orders(Queue(runs))
+        run = page.queue.submit(request)
+        going.wait(20)
+        ids = [page.tell(worker.owner.id, order) for order in (release("unet"), release("vae"))]
+        until(lambda: page.queue.get(run).over)
+        assert page.queue.get(run).state == "done", page.queue.get(run).sentence
+    assert [answer.code for answer in answers] == ["in_use", "freed"]
+
+
+def test_an_order_that_fails_in_an_unforeseen_way_is_answered_and_the_worker_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def breaks(self: Models) -> int:
+        raise ZeroDivisionError("by nought")
+
+    with at_work(tmp_path / "runs", "unet") as worker:
+        monkeypatch.setattr(Models, "release_all", breaks)
+        assert answered(worker, orders.ReleaseAll()).sentence == "the order failed with ZeroDivisionError: by nought"
+        assert answered(worker, release("unet")).code == "freed"
+
+
+def test_an_order_is_obeyed_once_though_its_answer_has_to_wait_for_the_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = tmp_path / "runs"
+    monkeypatch.setattr("pipelines.core.queue.BUSY_S", 0.1)
+    obeyed, real = list[object](), orders.obey
+
+    def locks(*order: Any) -> orders.Answer:
+        other.execute("BEGIN IMMEDIATE")
+        obeyed.append(order)
+        return real(*order)
+
+    monkeypatch.setattr(orders, "obey", locks)
+    with at_work(runs, "unet") as worker:
+        page = orders.Orders(Queue(runs))
+        other = sqlite3.connect(runs / "queue.db", timeout=30, isolation_level=None, check_same_thread=False)
+        id = page.tell(worker.owner.id, release("unet"))
+        until(lambda: obeyed)
+        time.sleep(0.5)
+        assert page.get(id).answer is None
+        other.execute("ROLLBACK")
+        other.close()
+        until(lambda: page.get(id).answer)
+        answer = page.get(id).answer
+    assert len(obeyed) == 1
+    assert answer
+    assert answer.code == "freed"
+
+
+def test_a_report_that_fails_costs_no_heartbeat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(self: Vitals) -> dict[str, Any]:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Vitals, "report", breaks)
+    monkeypatch.setattr("pipelines.worker.HEART_S", 0.05)
+    with at_work(tmp_path / "runs") as worker:
+        first = worker.queue.workers()[0]
+        until(lambda: worker.queue.workers()[0]["seen"] > first["seen"])
+        assert first["report"] == {}

@@ -29,6 +29,10 @@ class Device:
     dtype: str
     reason: str
     memory_bytes: int
+    title: str = ""
+    """What a GPU is sold as; empty for the CPU."""
+    uuid: str = ""
+    """Which of several like it: the driver's own number of a GPU."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Card:
     capability: tuple[int, int]
     memory_bytes: int
     usable: bool
+    uuid: str = ""
 
 
 class Ram(NamedTuple):
@@ -133,7 +138,7 @@ def _on(card: Card) -> Device:
     # bfloat16 needs capability 8 (below, it is emulated); fast float16 needs 7 (Pascal has it at 1/64 of float32)
     dtype = "bfloat16" if major >= 8 else "float16" if major >= 7 else "float32"
     reason = f"{card.title} ({gib(card.memory_bytes)}, compute capability {major}.{minor}) computes in {dtype}"
-    return Device(card.name, dtype, reason, card.memory_bytes)
+    return Device(card.name, dtype, reason, card.memory_bytes, card.title, card.uuid)
 
 
 def _unusable(card: Card) -> str:
@@ -176,7 +181,8 @@ def _probe() -> tuple[list[Card], str]:
                 found = torch.cuda.get_device_properties(index)
                 capability = (int(found.major), int(found.minor))
                 usable = runs_on(capability, built_for)
-                cards.append(Card(f"cuda:{index}", str(found.name), capability, int(found.total_memory), usable))
+                memory, uuid = int(found.total_memory), str(found.uuid)
+                cards.append(Card(f"cuda:{index}", str(found.name), capability, memory, usable, uuid))
         except RuntimeError as error:
             return [], f"the GPU cannot be used: {str(error).splitlines()[0]}"
     if cards:

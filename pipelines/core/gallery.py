@@ -26,6 +26,7 @@ CREATE UNIQUE INDEX IF NOT EXISTS picture_name ON picture(run, stem);
 CREATE INDEX IF NOT EXISTS picture_verdict ON picture(verdict, key);
 CREATE INDEX IF NOT EXISTS picture_source ON picture(source, verdict, source_name);
 CREATE INDEX IF NOT EXISTS picture_defect ON picture(defect, verdict);
+CREATE INDEX IF NOT EXISTS picture_group ON picture(run, source, defect, areas, verdict);
 CREATE TABLE IF NOT EXISTS known(
   run TEXT PRIMARY KEY, done INTEGER NOT NULL, state TEXT NOT NULL, pictures INTEGER NOT NULL, stamp TEXT NOT NULL)
   WITHOUT ROWID;
@@ -57,6 +58,20 @@ class Filter:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Pictures of one run that a data set cannot tell apart: made from the same source, showing the same."""
+
+    run: str
+    source: str | None
+    stem: str | None
+    """Of the picture, where it has no source: then it is a group of its own."""
+    defects: tuple[str, ...]
+    areas: int
+    verdict: str
+    count: int
+
+
+@dataclass(frozen=True)
 class Picture:
     """A finished picture as the index knows it."""
 
@@ -79,6 +94,10 @@ class Picture:
     @property
     def id(self) -> str:
         return f"{self.run}/{self.stem}"
+
+    def alone(self) -> Group:
+        """A group of one."""
+        return Group(self.run, self.source, self.stem, self.defects, self.areas, self.verdict, 1)
 
 
 class Gallery:
@@ -150,6 +169,17 @@ class Gallery:
         db.execute("UPDATE known SET stamp = ? WHERE run = ?", (stamp, run))
         db.execute("COMMIT")
 
+    def retake(self, runs: Iterable[str]) -> None:
+        """Forget these runs and take them in anew: pictures of theirs have gone."""
+        with self._refreshing:
+            db = self._db
+            for run in runs:
+                db.execute("BEGIN IMMEDIATE")
+                db.execute("DELETE FROM picture WHERE run = ?", (run,))
+                db.execute("DELETE FROM known WHERE run = ?", (run,))
+                db.execute("COMMIT")
+        self.refresh()
+
     # -- asking
 
     def page(
@@ -186,6 +216,19 @@ class Gallery:
     def every(self, wanted: Filter) -> list[Picture]:
         """All of them, newest first."""
         return self.page(wanted, limit=2**31)
+
+    def groups(self, wanted: Filter) -> list[Group]:
+        """All of them again, counted where they are alike: what a data set of them would look like needs no more."""
+        where, values = _where(wanted)
+        rows = self._db.execute(
+            "SELECT run, source, CASE WHEN source IS NULL THEN stem END AS stem, defect, areas, verdict, count(*) AS n"
+            f" FROM picture WHERE {where} GROUP BY 1, 2, 3, 4, 5, 6",
+            values,
+        )
+        return [
+            Group(row["run"], row["source"], row["stem"], _kinds(row), row["areas"], row["verdict"], row["n"])
+            for row in rows
+        ]
 
     def named(self, ids: Iterable[str]) -> list[Picture]:
         """Pictures by their ids, "RUN/00000", in that order. Raises Missing."""
@@ -267,6 +310,10 @@ def _stamp(folder: Path) -> str:
     return f"{found.st_ino}-{found.st_mtime_ns}-{found.st_size}"
 
 
+def _kinds(row: sqlite3.Row) -> tuple[str, ...]:
+    return tuple(row["defect"].split("+"))
+
+
 def _picture(row: sqlite3.Row) -> Picture:
     return Picture(
         row["key"],
@@ -274,7 +321,7 @@ def _picture(row: sqlite3.Row) -> Picture:
         row["stem"],
         row["idx"],
         row["made"],
-        tuple(row["defect"].split("+")),
+        _kinds(row),
         row["areas"],
         row["source"],
         row["source_name"],

@@ -204,7 +204,12 @@ def from_float(values: np.ndarray, like: np.ndarray, white: int | None = None) -
 
 
 def thumbnail(pixels: np.ndarray, side: int = 256) -> bytes:
-    """JPEG of at most `side` x `side` px, each pixel the mean of those it stands for; always 8 bits."""
+    """JPEG of at most `side` x `side` px, as `smaller` makes it."""
+    return _encoded(".jpg", smaller(pixels, side), [cv2.IMWRITE_JPEG_QUALITY, 85])
+
+
+def smaller(pixels: np.ndarray, side: int) -> np.ndarray:
+    """uint8 of at most `side` x `side` px, each pixel the mean of those it stands for."""
     if pixels.dtype == np.bool_:
         pixels = pixels.astype(np.uint8) * 255
     level = white(pixels)
@@ -215,7 +220,7 @@ def thumbnail(pixels: np.ndarray, side: int = 256) -> bytes:
         pixels = cv2.resize(pixels, small, interpolation=cv2.INTER_AREA)
     if pixels.dtype == np.uint16:
         pixels = np.rint(np.clip(pixels / (level / 255), 0, 255)).astype(np.uint8)
-    return _encoded(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return pixels
 
 
 def _encoded(ending: str, pixels: np.ndarray, settings: list[int]) -> bytes:

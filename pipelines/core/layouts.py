@@ -33,6 +33,8 @@ class Leaf:
     areas: int = 1
     sourced: bool = True
     """Whether the good picture it was made from is known."""
+    count: int = 1
+    """How many pictures of the same origin show the same; each lies where the others do."""
 
 
 Tree = Counter[str]
@@ -68,7 +70,7 @@ def tree(layout: Layout, leaves: Sequence[Leaf], dealt: Mapping[str, Part], prod
         entries += [(Leaf(origin, (), areas=0), dealt[origin]) for origin in goods]
     found = layout.places(entries, product)
     if layout.beside and with_good:
-        found["good/"] += sum(leaf.sourced for leaf in leaves)
+        found["good/"] += sum(leaf.count for leaf in leaves if leaf.sourced)
     if not layout.beside and pairs:
         found["pairs.csv"] = 1
     found["README.md"] = 1
@@ -76,33 +78,40 @@ def tree(layout: Layout, leaves: Sequence[Leaf], dealt: Mapping[str, Part], prod
 
 
 def _mvtec(entries: Dealt, product: str) -> Tree:
-    return Tree(
-        f"{product}/{folder}/"
-        for leaf, part in entries
-        for folder in (
-            [f"{kind}/{shown(leaf.defects)}" for kind in MVTEC_DEFECTS[part]] if leaf.defects else [MVTEC_GOOD[part]]
-        )
-    )
+    found = Tree()
+    for leaf, part in entries:
+        defective = [f"{kind}/{shown(leaf.defects)}" for kind in MVTEC_DEFECTS[part]]
+        for folder in defective if leaf.defects else [MVTEC_GOOD[part]]:
+            found[f"{product}/{folder}/"] += leaf.count
+    return found
 
 
 def _coco(entries: Dealt, product: str) -> Tree:
-    return Tree({"images/": len(entries), "annotations/": len(PARTS)})
+    return Tree({"images/": _pictures(entries), "annotations/": len(PARTS)})
 
 
 def _yolo(entries: Dealt, product: str) -> Tree:
-    return Tree(f"{kind}/{part}/" for _, part in entries for kind in ("images", "labels")) + Tree(["data.yaml"])
+    found = Tree(["data.yaml"])
+    for leaf, part in entries:
+        for kind in ("images", "labels"):
+            found[f"{kind}/{part}/"] += leaf.count
+    return found
 
 
 def _voc(entries: Dealt, product: str) -> Tree:
     folders = ("JPEGImages", "Annotations", "SegmentationClass", "SegmentationObject")
     sets = {f"ImageSets/{kind}/": len(PARTS) for kind in ("Main", "Segmentation")}
-    return Tree({**{f"{folder}/": len(entries) for folder in folders}, **sets, "classes.txt": 1})
+    return Tree({**{f"{folder}/": _pictures(entries) for folder in folders}, **sets, "classes.txt": 1})
 
 
 def _folder(entries: Dealt, product: str) -> Tree:
-    regions = sum(leaf.areas for leaf, _ in entries)
+    regions = sum(leaf.areas * leaf.count for leaf, _ in entries)
     tables = {"manifest.jsonl": 1, "manifest.csv": 1}
-    return Tree({"images/": len(entries), "masks/": len(entries), "regions/": regions, **tables})
+    return Tree({"images/": _pictures(entries), "masks/": _pictures(entries), "regions/": regions, **tables})
+
+
+def _pictures(entries: Dealt) -> int:
+    return sum(leaf.count for leaf, _ in entries)
 
 
 LAYOUTS: dict[str, Layout] = {

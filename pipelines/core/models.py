@@ -38,6 +38,12 @@ class NoRoom(Problem):
     code = "no_room"
 
 
+class InUse(Problem):
+    """A model that a run is using stays until the run lets it go."""
+
+    code = "in_use"
+
+
 @dataclass(eq=False)
 class _Entry:
     model: Any
@@ -85,10 +91,11 @@ def _union(storages: Iterable[dict[int, int]]) -> dict[int, int]:
 
 
 class Models:
-    """The models of one worker. Used by one compute thread; only `report` may be called from another."""
+    """The models of one worker. Used by one compute thread; what others may ask as well says so."""
 
     def __init__(self, name: str | None = None, budget_bytes: int | None = None) -> None:
-        """`name` is the device asked for (None: the best here), `budget_bytes` overrides what `budget` says of it.
+        """`name` is the device asked for (None: the best here); `budget_bytes` overrides what `budget` says of it, as
+        far as the device has that much.
 
         Neither is looked at before a model is wanted, so that a worker that only draws never imports torch.
         """
@@ -107,15 +114,23 @@ class Models:
         return self._device
 
     @property
+    def decided(self) -> Device | None:
+        """The device if it has been decided already. Any thread may ask; never imports torch."""
+        return self._device
+
+    @property
     def budget_bytes(self) -> int:
         """Bytes that models may hold at once."""
-        if self._budget is None:
-            self._budget = budget(self.device)
+        return budget(self.device) if self._budget is None else min(self._budget, self.device.memory_bytes)
+
+    @property
+    def budget_set(self) -> int | None:
+        """The budget that somebody set, if anybody did. Any thread may ask; never imports torch."""
         return self._budget
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that models hold now; memory that two of them share counts once."""
+        """Bytes that models hold now; memory that two of them share counts once. Any thread may ask."""
         return sum(_union(entry.storages for entry in list(self._entries.values())).values())
 
     @contextmanager
@@ -139,19 +154,36 @@ class Models:
             self._touch(key, entry)
 
     def release(self, key: Key) -> int:
-        """Drops a model; returns the bytes that freed. Raises Missing if it is not here, Problem if it is in use."""
+        """Drops a model; returns the bytes that freed. Raises Missing if it is not here, InUse if it is in use."""
         self._guard()
         if key not in self._entries:
             here = ", ".join(map(str, self._entries)) or "nothing"
             raise Missing(f"{key} is not loaded; loaded is {here}")
         if self._entries[key].pins:
-            raise Problem(f"{key} is in use; stop the run that uses it, then release it")
+            raise InUse(f"{key} is in use; stop the run that uses it, then release it")
         return self._drop([key])
 
     def release_all(self) -> int:
         """Drops every model that is not in use and says how many bytes that freed."""
         self._guard()
         return self._drop([key for key, entry in self._entries.items() if not entry.pins])
+
+    def limit(self, budget_bytes: int | None) -> int:
+        """Sets what models may hold (None: what `budget` says), drops what is too much and returns the bytes freed.
+
+        The least recently used go first. What is in use stays; it goes when another model wants its room.
+        """
+        self._guard()
+        self._budget = budget_bytes
+        going: list[Key] = []
+        staying = {key: entry.storages for key, entry in self._entries.items()}
+        for key, entry in self._entries.items():
+            if sum(_union(staying.values()).values()) <= self.budget_bytes:
+                break
+            if not entry.pins:
+                del staying[key]
+                going.append(key)
+        return self._drop(going)
 
     def report(self) -> list[dict[str, Any]]:
         """What is loaded, last used first: key, bytes, used_at (seconds since 1970), pinned. Any thread may ask."""

@@ -10,11 +10,14 @@ import cv2
 import numpy as np
 
 Field = np.ndarray  # float32
+Part = tuple[slice, slice]  # rows and columns, with a start and a stop
 
 # A cubic B-spline over unit-variance lattice values has the mean variance 151/315 along each axis.
 SPLINE_DEVIATION = 151 / 315
 # OpenCV's warps round positions to 1/32 of a source sample: harmless on lattices this fine, staircases on coarser ones.
 FINE_SPACING_PX = 4.0
+# A matrix product is worked off in blocks: a part that begins and ends with them has the sums of the whole, to the bit.
+BLOCK_PX = 64
 
 
 def rng(seed: int, *stream: int | str) -> np.random.Generator:
@@ -53,31 +56,42 @@ def fractal(
     aniso: float = 1.0,
     angle: float = 0.0,
     stream: str = "",
+    part: Part | None = None,
 ) -> Field:
-    """Smooth noise of about zero mean and unit variance, HxW.
+    """Smooth noise of about zero mean and unit variance, HxW; of that only `part`, where one is asked for.
 
     `cell_px` is the size of its largest features, each further octave halves it and weighs `gain`; `aniso` > 1
     stretches them along `angle` (radians from the x axis, y down). Octaves finer than a pixel are dropped, and the
-    rest keep the weight they have in a finer picture.
+    rest keep the weight they have in a finer picture. A part has the values of the whole and, while it lies upright,
+    takes its share of the time.
     """
     height, width = shape
+    wanted = part or (slice(0, height), slice(0, width))
     cells_px = [cell_px / 2**k for k in range(octaves)]
     visible = [k for k, cell in enumerate(cells_px) if cell >= 0.99] or [0]
     weights = [gain**k / np.sqrt(sum(gain ** (2 * j) for j in range(octaves))) for k in range(octaves)]
 
-    def on_grid(extent: tuple[float, float], step: tuple[float, float], stretch: tuple[float, float]) -> Field:
+    def on_grid(
+        extent: tuple[float, float], step: tuple[float, float], stretch: tuple[float, float], part: Part | None = None
+    ) -> Field:
         """The octaves on a grid over extent = (y, x) pixels, one sample a step, with cells stretched along y and x."""
         count = (int(np.ceil(extent[0] / step[0] - 1e-6)), int(np.ceil(extent[1] / step[1] - 1e-6)))
-        total = np.zeros(count, np.float32)
+        rows, columns = part or (slice(0, count[0]), slice(0, count[1]))
+        total = np.zeros((rows.stop - rows.start, columns.stop - columns.start), np.float32)
         for k in visible:
             cell = (max(cells_px[k], 1.0) * stretch[0], max(cells_px[k], 1.0) * stretch[1])
-            total += weights[k] * _octave(rng(seed, "fractal", stream, k), extent, step, count, cell)
+            total += weights[k] * _octave(rng(seed, "fractal", stream, k), extent, step, count, cell, part)
         return total
 
     quarter = angle / (np.pi / 2)
     if aniso == 1 or abs(quarter - round(quarter)) < 1e-9:
         upright = round(quarter) % 2 == 1
-        return on_grid((height, width), (1, 1), (aniso, 1) if upright else (1, aniso))
+        blocks = (_blocks(wanted[0], height), _blocks(wanted[1], width))
+        everything = blocks == (slice(0, height), slice(0, width))
+        stretch = (aniso, 1.0) if upright else (1.0, aniso)
+        found = on_grid((height, width), (1, 1), stretch, None if everything else blocks)
+        top, left = blocks[0].start, blocks[1].start
+        return found[wanted[0].start - top : wanted[0].stop - top, wanted[1].start - left : wanted[1].stop - left]
     # Drawn level in a frame turned by `angle` about the centre, large enough for the picture, then turned into place.
     cos, sin = np.cos(angle), np.sin(angle)
     along = 1.02 * (abs(width * cos) + abs(height * sin))
@@ -93,7 +107,12 @@ def fractal(
         ]
     )
     flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    return cv2.warpAffine(level, turn, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(level, turn, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)[wanted]
+
+
+def _blocks(part: slice, end: int) -> slice:
+    """`part`, widened to whole blocks."""
+    return slice(part.start // BLOCK_PX * BLOCK_PX, min(-(-part.stop // BLOCK_PX) * BLOCK_PX, end))
 
 
 def _octave(
@@ -102,23 +121,34 @@ def _octave(
     step: tuple[float, float],
     count: tuple[int, int],
     cell: tuple[float, float],
+    part: Part | None,
 ) -> Field:
     """One octave: a cubic B-spline surface over a lattice of normal values, shifted by a random part of a cell."""
+    rows_px, columns_px = part or (slice(0, count[0]), slice(0, count[1]))
     offset = random.random(2)
     size = [int(np.ceil(round(extent[i] / cell[i], 6))) + 5 for i in (0, 1)]
-    lattice = random.standard_normal((size[0], size[1]), dtype=np.float32)
     start = [1 + offset[i] + 0.5 * step[i] / cell[i] for i in (0, 1)]
     pace = [step[i] / cell[i] for i in (0, 1)]
+    fine = max(cell[0] / step[0], cell[1] / step[1]) <= FINE_SPACING_PX
+    if fine:  # rows below the part are not looked at, and drawn last
+        size[0] = min(size[0], int(start[0] + pace[0] * rows_px.stop) + 6)
+    lattice = random.standard_normal((size[0], size[1]), dtype=np.float32)
     values: Field
-    if max(cell[0] / step[0], cell[1] / step[1]) <= FINE_SPACING_PX:
+    if fine:
         spline = np.array([1, 4, 1], np.float32) / 6  # the spline's values on the lattice; cubic interpolation between
         knots = cv2.sepFilter2D(lattice, -1, spline, spline)
-        place = np.array([[pace[1], 0, start[1]], [0, pace[0], start[0]]])
-        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        values = cv2.warpAffine(knots, place, (count[1], count[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        if part is None:
+            place = np.array([[pace[1], 0, start[1]], [0, pace[0], start[0]]])
+            flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+            values = cv2.warpAffine(knots, place, (count[1], count[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        else:  # warpAffine's own places, in its own precision
+            x = np.float32(pace[1]) * np.arange(columns_px.start, columns_px.stop, dtype=np.float32)
+            y = np.float32(pace[0]) * np.arange(rows_px.start, rows_px.stop, dtype=np.float32)
+            at_x, at_y = np.meshgrid(x + np.float32(start[1]), y + np.float32(start[0]))
+            values = cv2.remap(knots, at_x, at_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     else:
-        rows = _spline_weights(start[0], pace[0], count[0], size[0])
-        columns = _spline_weights(start[1], pace[1], count[1], size[1])
+        rows = _spline_weights(start[0], pace[0], count[0], size[0])[rows_px]
+        columns = _spline_weights(start[1], pace[1], count[1], size[1])[columns_px]
         if size[0] <= size[1]:
             values = rows @ (lattice @ columns.T)
         else:

@@ -1,16 +1,28 @@
-"""Presets: partial requests in TOML, one file a product. Knows what a request is, not what it does."""
+"""Presets: partial requests in TOML, one file a product. Knows what a request is, not what it does.
 
+Those that come with the studio stand in presets/defects; a person's own stand in `presets/` of the runs folder, on top
+of them. Own files are written here and may be edited by hand: comments and order stay, and a file that is broken is one
+sentence in `problems` while all others go on working.
+"""
+
+import re
+import threading
 import tomllib
+import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import requests
-from pipelines.core.errors import BadInput
+from pipelines.core import files, requests, tables
+from pipelines.core.errors import BadInput, Missing
 
 FOLDER = Path(__file__).parents[2] / "presets" / "defects"
+ASIDE = "request"  # a table for the one field of a request, `label`, whose name means the preset's own name here
+MOST_LABEL = 60
+MOST_NAME = 40
+_WRITING = threading.Lock()  # read, change, write: two windows may save at once
 
 
 @dataclass(frozen=True)
@@ -22,34 +34,47 @@ class Preset:
     label: str
     task: str
     fields: dict[str, Any]
+    own: bool = False
+    """Made by a person of this house; such a one can be renamed and deleted."""
 
 
 @dataclass(frozen=True)
 class Product:
-    """One preset file: a kind of part, and the defects it is known for."""
+    """A kind of part, and the defects it is known for."""
 
     id: str
     label: str
     presets: tuple[Preset, ...]
+    own: bool = False
 
 
-def _read(path: Path) -> Product:
+def own_folder(runs: Path) -> Path:
+    """Where a person's own presets stand: beside their data."""
+    return runs / "presets"
+
+
+def _read(path: Path, own: bool = False) -> Product:
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        entries = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise BadInput(f"{path.name} is not valid TOML: {error}") from error
-    label = tables.pop("label", path.stem)
+    label = entries.pop("label", path.stem)
     found = []
-    for name, table in tables.items():
+    for name, table in entries.items():
         where = f"{path.name} [{name}]"
         if not isinstance(table, dict):
             raise BadInput(f"{path.name}: {name!r} stands outside a table; only `label` does")
         fields = dict(table)
         title = fields.pop("label", name.replace("_", " "))
         request = requests.task(fields.pop("task", "inpaint"))
+        aside = fields.pop(ASIDE, {})
+        if not isinstance(aside, dict):
+            raise BadInput(f'{where}: {ASIDE} = {aside!r} should be a table such as {{ label = "asked" }}', ASIDE)
+        fields |= aside
         check(request, fields, where)
-        found.append(Preset(f"{path.stem}/{name}", path.stem, title, request.model_fields["task"].default, fields))
-    return Product(path.stem, label, tuple(found))
+        task = request.model_fields["task"].default
+        found.append(Preset(f"{path.stem}/{name}", path.stem, str(title), task, fields, own))
+    return Product(path.stem, str(label), tuple(found), own)
 
 
 def check(request: type[requests.Request], fields: Mapping[str, Any], where: str) -> None:
@@ -68,23 +93,149 @@ def _load(folder: Path) -> dict[str, Product]:
     return {path.stem: _read(path) for path in sorted(folder.glob("*.toml"))}
 
 
-def products(folder: Path = FOLDER) -> dict[str, Product]:
-    """All products by id. Raises BadInput when a file is wrong."""
-    return _load(folder)
+def _own(folder: Path) -> tuple[dict[str, Product], list[str]]:
+    """What stands in a person's folder, read anew each time, and a sentence for each file that is broken."""
+    found, broken = {}, []
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            found[path.stem] = _read(path, own=True)
+        except BadInput as error:
+            broken.append(str(BadInput(f"your preset file {error}")))
+        except OSError as error:
+            broken.append(str(BadInput(f"your preset file {path.name} cannot be read: {error.strerror}")))
+    return found, broken
 
 
-def get(name: str, folder: Path = FOLDER) -> Preset:
-    """A preset by `product/name`. Raises BadInput naming what there is."""
-    known = {preset.id: preset for product in products(folder).values() for preset in product.presets}
+def products(folder: Path = FOLDER, own: Path | None = None) -> dict[str, Product]:
+    """All products by id, a person's presets from `own` among them. Raises BadInput when a shipped file is wrong."""
+    shipped = _load(folder)
+    mine = {} if own is None else _own(own)[0]
+    return {id: _laid_over(shipped.get(id), mine.get(id)) for id in [*shipped, *(set(mine) - set(shipped))]}
+
+
+def _laid_over(shipped: Product | None, mine: Product | None) -> Product:
+    if shipped is None or mine is None:
+        found = shipped or mine
+        assert found is not None
+        return found
+    names = {preset.id for preset in mine.presets}
+    kept = tuple(preset for preset in shipped.presets if preset.id not in names)
+    return replace(shipped, presets=(*kept, *mine.presets))
+
+
+def problems(own: Path) -> list[str]:
+    """One sentence for each of a person's files that cannot be used."""
+    return _own(own)[1]
+
+
+def get(name: str, folder: Path = FOLDER, own: Path | None = None) -> Preset:
+    """A preset by `product/name`. Raises BadInput naming what there is, and which own files are broken."""
+    known = {preset.id: preset for product in products(folder, own).values() for preset in product.presets}
     if name not in known:
-        raise BadInput(f"no preset {name!r}; there is {', '.join(known)}", "preset")
+        broken = "".join(f"; {one}" for one in (problems(own) if own else ()))
+        raise BadInput(f"no preset {name!r}; there is {', '.join(known)}{broken}", "preset")
     return known[name]
 
 
-def fill(request: type[requests.Request], name: str, folder: Path = FOLDER, **fields: Any) -> requests.Request:
+def fill(
+    request: type[requests.Request], name: str, folder: Path = FOLDER, own: Path | None = None, **fields: Any
+) -> requests.Request:
     """The preset's fields, then yours on top, as a request. Raises BadInput."""
-    preset = get(name, folder)
+    preset = get(name, folder, own)
     task = request.model_fields["task"].default
     if preset.task != task:
         raise BadInput(f"preset {name} is for {preset.task}, not for {task}", "preset")
     return requests.parse({**preset.fields, **fields, "task": task})
+
+
+def save(own: Path, product: str, label: str, fields: Mapping[str, Any]) -> Preset:
+    """Keep a partial Inpaint request among a person's own; `product` is the id of one there is, or a new one's label.
+
+    Raises BadInput for a label without a letter or fields that do not hold, Problem when it cannot be written.
+    """
+    label, asked = _label(label), dict(fields)
+    check(requests.Inpaint, asked, label)
+    with _WRITING:
+        known = products(own=own)
+        id = product if product in known else named(_label(product))
+        title = known[id].label if id in known else _label(product)
+        taken = {preset.id for preset in known[id].presets} if id in known else set()
+        name = _free(named(label), lambda name: f"{id}/{name}" in taken)
+        preset = Preset(f"{id}/{name}", id, label, "inpaint", asked, own=True)
+        _put(own, preset, title)
+    return preset
+
+
+def rename(own: Path, id: str, label: str) -> Preset:
+    """Call one's own preset something else; its id stays. Raises BadInput, Missing."""
+    with _WRITING:
+        preset = replace(_mine(own, id), label=_label(label))
+        _put(own, preset, "")
+    return preset
+
+
+def delete(own: Path, id: str) -> Preset:
+    """Take one's own preset away; what comes back is what `restore` takes. Raises Missing."""
+    with _WRITING:
+        preset = _mine(own, id)
+        tables.remove(_path(own, preset.product), id.partition("/")[2])
+    return preset
+
+
+def restore(own: Path, preset: Preset, product: str) -> Preset:
+    """Put back what was deleted, under the id it had; `product` is the label of its product. Raises BadInput."""
+    if not named(preset.product) or preset.product != files.plain_name(preset.product) or preset.id.count("/") != 1:
+        raise BadInput(f"{preset.id[:80]!r} is no preset's name: it should be like steel/scratches", "preset")
+    check(requests.Inpaint, preset.fields, preset.label)
+    with _WRITING:
+        known = products(own=own)
+        there = known[preset.product].presets if preset.product in known else ()
+        if any(one.id == preset.id for one in there):
+            raise BadInput(f"there is a preset {preset.id} already: give this one another name", "preset")
+        _put(own, preset, known[preset.product].label if preset.product in known else product)
+    return preset
+
+
+def named(label: str) -> str:
+    """A label as a name for files and ids: letters and digits of any script, `_` for what is between."""
+    plain = unicodedata.normalize("NFC", label).casefold()
+    return re.sub(r"[^\w-]+", "_", plain).strip("_-")[:MOST_NAME].strip("_-")
+
+
+def _label(text: str) -> str:
+    label = " ".join(unicodedata.normalize("NFC", text).split())
+    if not named(label) or not label.isprintable():
+        raise BadInput(f"the name {label[:MOST_LABEL]!r} has no letter: call it something like Fine scratch", "label")
+    if len(label) > MOST_LABEL:
+        raise BadInput(f"the name has {len(label)} letters: use up to {MOST_LABEL}", "label")
+    return label
+
+
+def _free(name: str, taken: Any) -> str:
+    number, free = 2, name
+    while taken(free):
+        free, number = f"{name}_{number}", number + 1
+    return free
+
+
+def _mine(own: Path, id: str) -> Preset:
+    found, broken = _own(own)
+    for product in found.values():
+        for preset in product.presets:
+            if preset.id == id:
+                return preset
+    raise Missing("; ".join([f"you have no preset {id[:80]!r}: only your own can be changed", *broken]))
+
+
+def _path(own: Path, product: str) -> Path:
+    return files.inside(own, f"{product}.toml")
+
+
+def _put(own: Path, preset: Preset, product: str) -> None:
+    """Writes a preset into its product's file, in its old place or at the end."""
+    with files.explained(own):
+        own.mkdir(parents=True, exist_ok=True)
+    fields = {key: value for key, value in preset.fields.items() if key != "label"}
+    if "label" in preset.fields:
+        fields[ASIDE] = {"label": preset.fields["label"]}
+    tables.put(_path(own, preset.product), preset.id.partition("/")[2], {"label": preset.label, **fields}, product)

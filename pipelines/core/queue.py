@@ -5,22 +5,19 @@ before its item's row, so a committed item is always whole; an uncommitted one i
 """
 
 import json
-import os
 import shutil
-import socket
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import psutil
-
 from pipelines.core import ids
 from pipelines.core.errors import DiskFull, LostLease, Missing, Problem, Quarantined
+from pipelines.core.owners import Owner
 from pipelines.core.requests import Request
 
 State = Literal["queued", "running", "waiting_disk", "done", "failed", "cancelled", "quarantined"]
@@ -31,6 +28,7 @@ DEATHS = 3
 ROOM_BYTES = 64 * 2**20
 RETRY_DISK_S = 5.0
 SEEN_S = 10.0
+FORGET_S = 24 * 3600.0
 BUSY_S = 30.0
 
 _HELD = "host=? AND pid=? AND born=?"
@@ -50,30 +48,10 @@ CREATE TABLE IF NOT EXISTS worker(
   host TEXT NOT NULL, pid INTEGER NOT NULL, born REAL NOT NULL, device TEXT NOT NULL, lanes TEXT NOT NULL,
   seen REAL NOT NULL,
   PRIMARY KEY(host, pid));
+CREATE TABLE IF NOT EXISTS report(
+  host TEXT NOT NULL, pid INTEGER NOT NULL, born REAL NOT NULL, said TEXT NOT NULL, PRIMARY KEY(host, pid));
 """
-
-
-@dataclass(frozen=True)
-class Owner:
-    """A process that may hold a run. Its start time tells it from a later process with the same number."""
-
-    host: str
-    pid: int
-    born: float
-
-    @classmethod
-    def me(cls) -> "Owner":
-        return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
-
-    def gone(self) -> bool:
-        """True when it is known to be dead; a process on another host is only known by its lease."""
-        if self.host != socket.gethostname():
-            return False
-        try:
-            process = psutil.Process(self.pid)
-            return abs(process.create_time() - self.born) > 1 or process.status() == psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return True
+# A table that is missing is made when the file is opened; none is altered, so that an older Flawsmith can go on too.
 
 
 @dataclass(frozen=True)
@@ -166,8 +144,13 @@ class Queue:
             self._local.db.close()
             del self._local.db
 
+    @property
+    def reading(self) -> sqlite3.Connection:
+        """This thread's connection, for a look at tables that others keep in the same file."""
+        return self._db
+
     @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
@@ -192,22 +175,23 @@ class Queue:
         run = ids.new_run()
         now = time.time()
         held = (owner.host, owner.pid, owner.born, now + LEASE_S, now) if owner else (None, None, None, None, None)
-        with self._write() as db:
+        values = (
+            run,
+            request.task,
+            request.model_dump_json(),
+            "running" if owner else "queued",
+            request.lane(),
+            request.priority() if priority is None else priority,
+            user,
+            *held,
+            request.count(),
+            now,
+        )
+        with self.writing() as db:
             db.execute(
                 "INSERT INTO run(id, task, request, state, lane, priority, user, host, pid, born, lease, started,"
                 " total, created) VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
-                (
-                    run,
-                    request.task,
-                    request.model_dump_json(),
-                    "running" if owner else "queued",
-                    request.lane(),
-                    request.priority() if priority is None else priority,
-                    user,
-                    *held,
-                    request.count(),
-                    now,
-                ),
+                values,
             )
         return run
 
@@ -231,6 +215,11 @@ class Queue:
         )
         return [_row(row) for row in rows]
 
+    def count_open(self) -> int:
+        """How many are not over."""
+        query = "SELECT count(*) FROM run WHERE state IN ('running','queued','waiting_disk')"
+        return int(self._db.execute(query).fetchone()[0])
+
     def open(self) -> list[Row]:
         """Everything not over, in the order it will be worked on."""
         query = (
@@ -241,7 +230,7 @@ class Queue:
 
     def stop(self, run: str) -> Row:
         """Ask a run to stop. One that nobody holds is cancelled at once; a held one when its worker confirms."""
-        with self._write() as db:
+        with self.writing() as db:
             row = _row(self._one(db, run))
             if row.state in ("queued", "waiting_disk") or (row.state == "running" and row.owner and row.owner.gone()):
                 db.execute("UPDATE run SET state='cancelled', stop=1, ended=? WHERE id=?", (time.time(), run))
@@ -255,7 +244,7 @@ class Queue:
 
         A person's resume forgives the deaths counted so far. With `owner` the run is at once that process's own.
         """
-        with self._write() as db:
+        with self.writing() as db:
             found = self._one(db, run)
             row = _row(found)
             alive = row.owner is not None and not row.owner.gone() and found["lease"] > time.time()
@@ -274,52 +263,69 @@ class Queue:
     # -- working
 
     def claim(self, owner: Owner, lanes: tuple[str, ...], above: int | None = None) -> Row | None:
-        """The next run for this worker, or None. Takes over at once what a dead process held."""
+        """The next run for this worker, or None. Takes over at once what a dead process held.
+
+        What is open is looked through without the table's lock, and unread; the lock is taken for the one run that is
+        free, which is ours only if nobody has touched it since.
+        """
         now = time.time()
         marks = ",".join("?" * len(lanes))
-        with self._write() as db:
-            rows = db.execute(
-                f"SELECT * FROM run WHERE state IN ('queued','running','waiting_disk') AND lane IN ({marks})"
-                " AND priority>? ORDER BY priority DESC, seq",
-                (*lanes, -1000 if above is None else above),
-            )
-            for found in rows.fetchall():
-                row = _row(found)
-                if row.owner == owner and row.state == "running":
-                    continue
-                if row.state == "running" and not (row.owner is None or row.owner.gone() or found["lease"] < now):
-                    continue
-                if row.state == "waiting_disk" and (found["lease"] > now or self._free() < ROOM_BYTES):
-                    continue
-                db.execute(
+        found = self._db.execute(
+            "SELECT id, state, host, pid, born, lease FROM run WHERE state IN ('queued','running','waiting_disk')"
+            f" AND lane IN ({marks}) AND priority>? ORDER BY priority DESC, seq",
+            (*lanes, -1000 if above is None else above),
+        ).fetchall()
+        for one in found:
+            if not self._can_be_had(one, owner, now):
+                continue
+            with self.writing() as db:
+                changed = db.execute(
                     "UPDATE run SET state='running', host=?, pid=?, born=?, lease=?, started=COALESCE(started, ?),"
-                    " code=NULL, sentence=NULL WHERE id=?",
-                    (owner.host, owner.pid, owner.born, now + LEASE_S, now, row.id),
+                    " code=NULL, sentence=NULL"
+                    " WHERE id=? AND state IS ? AND host IS ? AND pid IS ? AND born IS ? AND lease IS ?",
+                    (owner.host, owner.pid, owner.born, now + LEASE_S, now, *one),
                 )
-                return _row(self._one(db, row.id))
+                if changed.rowcount == 1:
+                    return _row(self._one(db, one["id"]))
         return None
+
+    def _can_be_had(self, found: sqlite3.Row, owner: Owner, now: float) -> bool:
+        holder = _owner(found)
+        if found["state"] == "running":
+            return holder != owner and (holder is None or holder.gone() or found["lease"] < now)
+        if found["state"] == "waiting_disk":
+            return bool(found["lease"] <= now) and self._free() >= ROOM_BYTES
+        return True
 
     def _free(self) -> int:
         return shutil.disk_usage(self.runs).free
 
-    def beat(self, owner: Owner, device: str, lanes: tuple[str, ...]) -> None:
-        """Say that this worker is alive; whatever it holds stays its own."""
+    def beat(self, owner: Owner, device: str, lanes: tuple[str, ...], report: Mapping[str, Any] | None = None) -> None:
+        """Say that this worker is alive, and how it is; whatever it holds stays its own. Sweeps out the long dead."""
         now = time.time()
-        with self._write() as db:
+        said = json.dumps(report or {}, ensure_ascii=False)
+        with self.writing() as db:
             db.execute(
                 "INSERT INTO worker VALUES(?,?,?,?,?,?) ON CONFLICT(host, pid) DO UPDATE SET"
                 " born=excluded.born, seen=excluded.seen, device=excluded.device, lanes=excluded.lanes",
                 (owner.host, owner.pid, owner.born, device, ",".join(lanes), now),
             )
             db.execute(
+                "INSERT INTO report VALUES(?,?,?,?) ON CONFLICT(host, pid) DO UPDATE SET"
+                " born=excluded.born, said=excluded.said",
+                (owner.host, owner.pid, owner.born, said),
+            )
+            db.execute(
                 "UPDATE run SET lease=? WHERE state='running' AND " + _HELD,
                 (now + LEASE_S, owner.host, owner.pid, owner.born),
             )
+            db.execute("DELETE FROM worker WHERE seen<?", (now - FORGET_S,))
+            db.execute("DELETE FROM report WHERE (host, pid) NOT IN (SELECT host, pid FROM worker)")
 
     def hand_back(self, run: str, owner: Owner) -> None:
         """One run goes back in line, uncounted, if it is still this worker's."""
         mine = (run, owner.host, owner.pid, owner.born)
-        with self._write() as db:
+        with self.writing() as db:
             db.execute(
                 "UPDATE item SET attempts=0 WHERE state='running' AND run IN"
                 " (SELECT id FROM run WHERE id=? AND state='running' AND " + _HELD + ")",
@@ -336,27 +342,39 @@ class Queue:
         mine = (owner.host, owner.pid, owner.born)
         for row in self._db.execute("SELECT id FROM run WHERE state='running' AND " + _HELD, mine).fetchall():
             self.hand_back(row["id"], owner)
-        with self._write() as db:
-            db.execute("DELETE FROM worker WHERE host=? AND pid=?", mine[:2])
+        with self.writing() as db:
+            for table in ("worker", "report"):
+                db.execute(f"DELETE FROM {table} WHERE host=? AND pid=?", mine[:2])
 
     def workers(self) -> list[dict[str, Any]]:
-        """Workers heard of lately and not known to be dead: host, pid, device, lanes, seen."""
-        rows = self._db.execute("SELECT * FROM worker WHERE seen>?", (time.time() - SEEN_S,)).fetchall()
+        """Workers heard of lately and not known to be dead: id, owner, host, pid, device, lanes, seen, report.
+
+        `report` is what the worker said of itself; one that says nothing (an older Flawsmith's) has {}.
+        """
+        rows = self._db.execute(
+            "SELECT worker.*, said FROM worker LEFT JOIN report USING(host, pid, born) WHERE seen>?"
+            " ORDER BY lanes, pid",
+            (time.time() - SEEN_S,),
+        ).fetchall()
+        owners = [Owner(row["host"], row["pid"], row["born"]) for row in rows]
         return [
             {
+                "id": owner.id,
+                "owner": owner,
                 "host": row["host"],
                 "pid": row["pid"],
                 "device": row["device"],
                 "lanes": row["lanes"].split(","),
                 "seen": row["seen"],
+                "report": json.loads(row["said"] or "{}"),
             }
-            for row in rows
-            if not Owner(row["host"], row["pid"], row["born"]).gone()
+            for owner, row in zip(owners, rows, strict=True)
+            if not owner.gone()
         ]
 
     def progress(self, run: str, owner: Owner, done: int, total: int, note: str) -> bool:
         """Note how far a run is; returns whether it was asked to stop. Raises LostLease."""
-        with self._write() as db:
+        with self.writing() as db:
             changed = db.execute(
                 "UPDATE run SET done=?, total=?, note=CASE WHEN stop THEN 'stopping' ELSE ? END"
                 " WHERE id=? AND state='running' AND " + _HELD,
@@ -372,7 +390,7 @@ class Queue:
     def end(self, run: str, owner: Owner, state: State, code: str | None = None, sentence: str | None = None) -> None:
         """Close a run, or set it aside until there is room on the disk. Raises LostLease."""
         now = time.time()
-        with self._write() as db:
+        with self.writing() as db:
             changed = db.execute(
                 "UPDATE run SET state=?, done=CASE WHEN ? THEN total ELSE done END, code=?, sentence=?, note='',"
                 " ended=?, host=NULL, pid=NULL, born=NULL, lease=? WHERE id=? AND state='running' AND " + _HELD,
@@ -397,7 +415,7 @@ class Queue:
 
     def start_item(self, run: str, owner: Owner, index: int) -> None:
         """Count an attempt at an item before it is made. Raises Quarantined after three deaths on it, LostLease."""
-        with self._write() as db:
+        with self.writing() as db:
             self._mine(db, run, owner)
             row = db.execute("SELECT attempts FROM item WHERE run=? AND idx=?", (run, index)).fetchone()
             deaths = row["attempts"] if row else 0
@@ -414,7 +432,7 @@ class Queue:
 
     def finish_item(self, run: str, owner: Owner, index: int, row: dict[str, Any]) -> None:
         """Commit an item whose files are on the disk. Raises LostLease."""
-        with self._write() as db:
+        with self.writing() as db:
             self._mine(db, run, owner)
             db.execute(
                 "INSERT INTO item(run, idx, state, attempts, row) VALUES(?,?,'done',0,?)"
@@ -432,7 +450,7 @@ class Queue:
 
     def forget_item(self, run: str, owner: Owner, index: int) -> None:
         """A committed item whose files are gone is to be made again. Raises LostLease."""
-        with self._write() as db:
+        with self.writing() as db:
             self._mine(db, run, owner)
             db.execute("DELETE FROM item WHERE run=? AND idx=?", (run, index))
 
@@ -453,8 +471,11 @@ class Queue:
             raise LostLease(run)
 
 
+def _owner(row: sqlite3.Row) -> Owner | None:
+    return Owner(row["host"], row["pid"], row["born"]) if row["pid"] is not None else None
+
+
 def _row(row: sqlite3.Row) -> Row:
-    owner = Owner(row["host"], row["pid"], row["born"]) if row["pid"] is not None else None
     keys = (
         "seq",
         "id",
@@ -473,5 +494,5 @@ def _row(row: sqlite3.Row) -> Row:
         "ended",
     )
     return Row(
-        request=json.loads(row["request"]), owner=owner, stop=bool(row["stop"]), **{key: row[key] for key in keys}
+        request=json.loads(row["request"]), owner=_owner(row), stop=bool(row["stop"]), **{key: row[key] for key in keys}
     )

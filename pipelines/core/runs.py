@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,7 @@ from pipelines.core.queue import Owner, Queue
 from pipelines.core.requests import Request
 
 Verdict = Literal["kept", "discarded", "deleted"]
-"""Deleted: out of sight and out of every export. The files stay, so that it can be undone."""
+"""Deleted: out of sight and out of every export. It can be undone until core/trash frees the files."""
 FAN_OUT = 1000
 TICK_S = 0.1
 PREVIEW_S = 0.25
@@ -148,7 +149,7 @@ class Run:
 
     def write_manifest(self) -> None:
         """manifest.jsonl from the committed items."""
-        _write_manifest(self._queue, self.id)
+        list_finished(self._queue, self.id)
 
     def bring_up_to_date(self, names: Sequence[str]) -> None:
         """Other runs of this folder, by id or path, that are not over get a manifest of what they finished so far."""
@@ -157,7 +158,7 @@ class Run:
             if not (folder.is_dir() and self._queue.has(folder.name)):
                 continue
             if not (self._queue.get(folder.name).over and (folder / "manifest.jsonl").exists()):
-                _write_manifest(self._queue, folder.name)
+                list_finished(self._queue, folder.name)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write result.json, the last file of a run."""
@@ -165,7 +166,8 @@ class Run:
         files.write_json(self.folder / "result.json", {"task": self.request.task, **result})
 
 
-def _write_manifest(queue: Queue, id: str) -> None:
+def list_finished(queue: Queue, id: str) -> None:
+    """A run's manifest.jsonl from its committed items."""
     lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in queue.rows(id) if "file" in row)
     files.write_bytes(queue.runs / id / "manifest.jsonl", "".join(lines).encode())
 
@@ -186,19 +188,26 @@ def verdicts(folder: Path) -> dict[str, Verdict]:
 
 def judge(folder: Path, changes: Mapping[str, Verdict | None]) -> dict[str, Verdict]:
     """Decide about pictures by their stems, or (None) take a decision back. All or none. Raises Missing, BadInput."""
-    for stem, verdict in changes.items():
+    for verdict in changes.values():
         if verdict not in ("kept", "discarded", "deleted", None):
             raise BadInput(
                 f"verdict {verdict!r}: choose kept, discarded or deleted, or nothing to take it back", "verdict"
             )
-        if not files.inside(folder / "images", f"{stem}.png").is_file():
-            raise Missing(f"run {folder.name} has no picture {stem}")
-    with _JUDGING:
-        found = verdicts(folder)
+    with deciding(folder) as found:
         for stem, verdict in changes.items():
+            if not files.inside(folder / "images", f"{stem}.png").is_file():
+                raise Missing(f"run {folder.name} has no picture {stem}")
             if verdict is None:
                 found.pop(stem, None)
             else:
                 found[stem] = verdict
-        files.write_json(folder / "review.json", found)
     return found
+
+
+@contextmanager
+def deciding(folder: Path) -> Iterator[dict[str, Verdict]]:
+    """A run's verdicts, for one at a time to change; kept when the block ends well, else as they were."""
+    with _JUDGING:
+        found = verdicts(folder)
+        yield found
+        files.write_json(folder / "review.json", found)

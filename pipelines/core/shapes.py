@@ -13,11 +13,12 @@ import cv2
 import numpy as np
 
 from pipelines.core.errors import BadInput
-from pipelines.core.noise import fractal, rng
+from pipelines.core.noise import Part, fractal, rng
 
 Points = Sequence[tuple[float, float]] | np.ndarray
 SUBPIXEL_BITS = 5
 CLICK = 1e-6  # a stroke shorter than this is a click
+FARTHEST_BEND = 8  # deviations of a fractal that no picture ever shows
 
 
 def draw(shape: str, size: tuple[int, int], points: Points, *, width_px: float, seed: int, **own: float) -> np.ndarray:
@@ -131,10 +132,10 @@ def outline(
 ) -> np.ndarray:
     """A closed irregular outline around a centre: an ellipse whose radius wanders by `roughness`, 48 points."""
     turn = np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    radius = np.ones(48)
-    for wave in range(1, 9):
-        phase = random.uniform(0, 2 * np.pi)
-        radius += roughness * 0.6 * random.standard_normal() / wave**1.35 * np.cos(wave * turn + phase)
+    drawn = [(random.uniform(0, 2 * np.pi), roughness * 0.6 * random.standard_normal() / w**1.35) for w in range(1, 9)]
+    phase, reach = np.array(drawn).T[..., None]
+    waves = reach * np.cos(np.arange(1, 9)[:, None] * turn + phase)
+    radius = np.add.reduce([np.ones(48), *waves])
     radius = np.clip(radius, 0.25, 2.0)
     along, across = radii[0] * radius * np.cos(turn), radii[1] * radius * np.sin(turn)
     cos, sin = math.cos(angle), math.sin(angle)
@@ -280,9 +281,13 @@ def pits(
 
 def blob(size: tuple[int, int], path: np.ndarray, width_px: float, seed: int, roughness: float = 0.5) -> np.ndarray:
     """The stroke with a wandering outline, `roughness` from 0 (round) to 1 (torn)."""
-    away = _away(size, path)
-    bends = fractal(seed, size, width_px * 0.7, octaves=5, gain=0.55, stream="blob")
-    return away / (width_px / 2) + 0.32 * roughness * bends < 1 - 0.12 * roughness
+    # Nowhere do the bends reach so many deviations inwards: no pixel outside this part belongs to the stain.
+    part = _around(size, path, (1 + (0.32 * FARTHEST_BEND - 0.12) * roughness) * width_px / 2)
+    bends = fractal(seed, size, width_px * 0.7, octaves=5, gain=0.55, stream="blob", part=part)
+    away = _away(size, path, part)
+    mask = np.zeros(size, bool)
+    mask[part] = away / (width_px / 2) + 0.32 * roughness * bends < 1 - 0.12 * roughness
+    return mask
 
 
 def flakes(
@@ -295,9 +300,12 @@ def flakes(
     angle: float = 0.0,
 ) -> np.ndarray:
     """Scattered flakes along the stroke, `aniso` times longer along `angle` (radians), covering about `cover` of it."""
-    away = _away(size, path) / (width_px / 2)
-    grain = fractal(seed, size, width_px * 0.14, octaves=3, aniso=aniso, angle=angle, stream="flakes")
-    return (grain > 1.4 - 2.6 * cover + 1.6 * np.maximum(away - 0.35, 0)) & (away < 1)
+    part = _around(size, path, width_px / 2)
+    away = _away(size, path, part) / (width_px / 2)
+    grain = fractal(seed, size, width_px * 0.14, octaves=3, aniso=aniso, angle=angle, stream="flakes", part=part)
+    mask = np.zeros(size, bool)
+    mask[part] = (grain > 1.4 - 2.6 * cover + 1.6 * np.maximum(away - 0.35, 0)) & (away < 1)
+    return mask
 
 
 SHAPES: dict[str, Callable[..., np.ndarray]] = {
@@ -329,13 +337,23 @@ def _stroke(path: np.ndarray, width_px: float, random: np.random.Generator) -> n
     return np.stack([path[0] - reach, path[0] + reach])
 
 
-def _away(size: tuple[int, int], path: np.ndarray) -> np.ndarray:
-    """Distance of every pixel to the path, float32 HxW."""
-    canvas = np.full(size, 255, np.uint8)
+def _around(size: tuple[int, int], path: np.ndarray, reach_px: float) -> Part:
+    """The part of the picture that lies within `reach_px` of the path's box; at least a pixel, for an easy sequel."""
+    spare = reach_px + 2  # the line itself is a pixel wide
+    low = np.clip(np.floor(path.min(0) - spare), 0, np.array(size[::-1]) - 1).astype(int)
+    high = np.clip(np.ceil(path.max(0) + spare), low + 1, size[::-1]).astype(int)
+    return slice(int(low[1]), int(high[1])), slice(int(low[0]), int(high[0]))
+
+
+def _away(size: tuple[int, int], path: np.ndarray, part: Part) -> np.ndarray:
+    """Distance of the pixels of a part around the path to the path, float32."""
+    rows, columns = part
+    canvas = np.full((rows.stop - rows.start, columns.stop - columns.start), 255, np.uint8)
     corners = (path[[0, *range(len(path))]] * 2**SUBPIXEL_BITS - 2 ** (SUBPIXEL_BITS - 1)).round().astype(np.int32)
+    corners -= np.array([columns.start, rows.start], np.int32) * 2**SUBPIXEL_BITS
     cv2.polylines(canvas, [corners], False, 0, 1, cv2.LINE_8, SUBPIXEL_BITS)
     if canvas.all():
-        return np.full(size, 1e6, np.float32)  # the stroke lies wholly outside the picture
+        return np.full(canvas.shape, 1e6, np.float32)  # the stroke lies wholly outside the picture
     return cv2.distanceTransform(canvas, cv2.DIST_L2, 5)
 
 

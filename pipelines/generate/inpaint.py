@@ -26,6 +26,7 @@ class Area:
     mask: np.ndarray
     pieces: list[np.ndarray]
     """The mask in parts that lie far from each other."""
+    feather_px: int
 
 
 def run(request: Inpaint, run: Run, models: Models) -> None:
@@ -34,9 +35,9 @@ def run(request: Inpaint, run: Run, models: Models) -> None:
     source = assets.get(request.image)
     picture = images.read(source.path, name=source.name)
     white = images.white(picture.pixels)
-    areas = [_area(region, request, picture, assets) for region in request.areas()]
+    areas = [_area(region, picture, assets) for region in request.areas()]
     asked = reduce(np.logical_or, [area.mask for area in areas])
-    may_change = reduce(np.logical_or, [crop.feathered(area.mask, request.feather_px) for area in areas])
+    may_change = reduce(np.logical_or, [crop.feathered(area.mask, area.feather_px) for area in areas])
     box = crop.around(may_change, 0)
     whole = _measure(picture.pixels, white)
     for index in run.items(request.num_images):
@@ -80,10 +81,16 @@ def run(request: Inpaint, run: Run, models: Models) -> None:
     run.finish({"images": len(rows), "outside_max": max((row["scores"]["outside_max"] for row in rows), default=0)})
 
 
-def _area(region: Region, request: Inpaint, picture: images.Picture, assets: Assets) -> Area:
+def _area(region: Region, picture: images.Picture, assets: Assets) -> Area:
     asset = assets.get(region.mask)
     mask = images.read_mask(asset.path, size=(picture.height, picture.width), name=asset.name)
-    return Area(region, mask, crop.groups(mask, request.padding_px + request.feather_px))
+    padding_px, feather_px = _margins(region)
+    return Area(region, mask, crop.groups(mask, padding_px + feather_px), feather_px)
+
+
+def _margins(region: Region) -> tuple[int, int]:
+    """Surroundings and soft edge in pixels, of a region as `Inpaint.areas` settled it."""
+    return region.padding_px or 0, region.feather_px or 0
 
 
 def _draw(
@@ -97,9 +104,10 @@ def _draw(
 ) -> tuple[np.ndarray, dict[str, object]]:
     """Draw one defect into `pixels`, in place. Returns bool HxW, what changed, and what was found out on the way."""
     severity = request.severity if region.severity is None else region.severity
-    box = crop.around(mask, request.padding_px + request.feather_px)
+    padding_px, feather_px = _margins(region)
+    box = crop.around(mask, padding_px + feather_px)
     before = pixels[box.window].copy()
-    weight = crop.feather(mask[box.window], request.feather_px)
+    weight = crop.feather(mask[box.window], feather_px)
     values = images.to_float(before, white)
     drawing = defects.draw(
         values,

@@ -1,12 +1,13 @@
 """The mask canvas for Gradio. Knows what goes to the browser and what comes back; nothing of runs or requests.
 
 The picture goes as a URL and never comes back. What comes back is one 8-bit PNG for each painted area, and only when an
-event asks for it with `read`: painting itself sends nothing. The drawing lives in the files beside this one.
+event asks for it: painting itself sends nothing. The drawing lives in the files beside this one.
 """
 
 import base64
 import binascii
-from collections.abc import Mapping
+import secrets
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,83 +30,18 @@ SCRIPTS = (
     "png.js",
     "last.js",
     "server.js",
+    "saved.js",
     "menus.js",
     "pointer.js",
+    "crosshair.js",
     "files.js",
+    "library.js",
     "canvas.js",
 )
 SWATCH = (46, 100)  # height and width of a defect brush's picture
 MOST_AREAS = 8
 MOST_MASK_BYTES = 8 * 2**20
 _PNG = "data:image/png;base64,"
-
-WORDS = {
-    "canvas": "Mask canvas: paint where the defect goes",
-    "tools": "Tools",
-    "paint": "Paint",
-    "shapes": "Shapes",
-    "editing": "What is painted",
-    "brush": "Brush",
-    "eraser": "Eraser",
-    "line": "Straight line",
-    "rectangle": "Rectangle",
-    "ellipse": "Ellipse",
-    "polygon": "Polygon, corner by corner",
-    "lasso": "Lasso: fill what you draw round",
-    "defects": "Defect brushes",
-    "defects_how": "Draw along the defect. Each stroke comes out differently.",
-    "scratch": "Scratch",
-    "crack": "Crack",
-    "pits": "Pits",
-    "blob": "Stain",
-    "flakes": "Flakes",
-    "hand": "Move the picture",
-    "size": "Size",
-    "grow": "Grow by one pixel",
-    "shrink": "Shrink by one pixel",
-    "undo": "Undo",
-    "redo": "Redo",
-    "invert": "Swap painted and unpainted",
-    "clear": "Clear this area",
-    "opacity": "Cover",
-    "outline": "Outline only",
-    "out": "Zoom out",
-    "in": "Zoom in",
-    "actual": "Actual size",
-    "fit": "Fit to window",
-    "empty": "Start with a picture of a good part",
-    "how": "Drop it here, choose a file, or take one of the samples above",
-    "open": "Open picture…",
-    "drop": "Drop the picture to open it",
-    "areas": "Painted areas",
-    "area": "Area",
-    "add": "Add an area",
-    "more": "Another area with a defect of its own",
-    "remove": "Remove this area",
-    "painted": "% painted",
-    "nothing": "nothing painted yet",
-    "thinnest": "thinnest % px",
-    "thin": "Thinner than 2 px in places: it may hardly be seen",
-    "vast": "More than a quarter of the picture is painted",
-    "loop": "Click corner by corner. Enter or a double click closes, Esc cancels, Backspace takes one back",
-    "masks": "Mask",
-    "import": "Open a mask file…",
-    "export": "Save this mask as PNG",
-    "last": "Painted last, click to use again",
-    "reuse": "Use again",
-    "help": "Keys of the canvas",
-    "close": "Close",
-    "polygon_keys": "While drawing",
-    "close_loop": "Close the polygon",
-    "corner_back": "Take the last corner back",
-    "cancel": "Give the polygon up",
-    "straight": "Hold: straight line, square, circle",
-    "looking": "Looking",
-    "hold_to_move": "Hold to move the picture",
-    "zoom": "Zoom in and out, also the wheel",
-    "unreachable": "The studio does not answer: is it still running?",
-    "broken": "% cannot be shown by this browser.",
-}
 
 
 @dataclass(frozen=True)
@@ -136,44 +72,28 @@ class Painting:
     areas: tuple[Area, ...]
 
 
-def read(element: str) -> str:
-    """The JavaScript that fetches what was painted; the canvas must be the event's first input."""
-    return f"async (_, ...rest) => [await document.querySelector('#{element} .mc').canvas.read(), ...rest]"
-
-
-def assign(element: str) -> str:
-    """The JavaScript that notes defect and severity, the event's two inputs, about the area being painted."""
-    return (
-        f"(defect, severity) => {{ document.querySelector('#{element} .mc').canvas.assign({{defect, severity}});"
-        " return []; }"
-    )
-
-
-def active(element: str) -> str:
-    """The JavaScript that brings back defect and severity of the area being painted; they come in as its inputs."""
-    return (
-        f"(defect, severity) => {{ const note = document.querySelector('#{element} .mc').canvas.active();"
-        " return [note.defect ?? defect, note.severity ?? severity]; }"
-    )
-
-
 def mask_canvas(
     value: Shown | None = None,
     *,
     titles: Mapping[str, str],
     start: Mapping[str, Any] | None = None,
-    words: Mapping[str, str] = WORDS,
+    words: Mapping[str, Any],
     uploads: str = "/api/uploads",
     drawing: str = "/api/shapes",
     masks: str = "/api/masks",
+    library: str = "/api/library",
+    drafts: str = "",
     **more: Any,
 ) -> gr.HTML:
-    """The canvas. Events: `open` (an uploaded picture's asset id), `refuse` (a sentence), `input` (a stroke ended),
-    `select` (another area became the active one).
+    """The canvas. Events: `open` (an uploaded picture's asset id), `restore` (the asset id of an uploaded picture
+    that carries its request), `refuse` (a sentence), `input` (a stroke ended), `select` (another area became the
+    active one).
 
     A function, not a subclass of gr.HTML: Gradio writes a .pyi file beside every module that defines a component class.
     titles: what to call each defect on an area's chip. start: what is noted about the first area before anybody chose.
-    uploads, drawing, masks: where a dropped file is posted, a defect brush's stroke is drawn, an uploaded mask is read.
+    uploads, drawing, masks, library: where a dropped file is posted, a defect brush's stroke is drawn, an uploaded mask
+    is read, named masks are kept. drafts: below which address the server keeps what is painted on each picture; a value
+    may name another, "" keeps it in the browser alone.
     """
     return gr.HTML(
         value=shown(value),
@@ -188,6 +108,8 @@ def mask_canvas(
         uploads=uploads,
         shapes=drawing,
         masks=masks,
+        library=library,
+        drafts=drafts,
         **more,
     )
 
@@ -204,9 +126,16 @@ def swatches() -> dict[str, str]:
     return found
 
 
-def shown(picture: Shown | None) -> dict[str, Any]:
-    """The value that puts a picture on the canvas."""
-    return {"picture": None if picture is None else vars(picture)}
+def shown(picture: Shown | None, areas: Sequence[Mapping[str, Any]] = (), drafts: str = "") -> dict[str, Any]:
+    """The value that puts a picture on the canvas.
+
+    areas: what to fill in on it, each a mask by its asset id under `mask` and else what is noted about it (defect,
+    severity, ...). They take the place of what is painted there, undoably, each time such a value comes.
+    """
+    value: dict[str, Any] = {"picture": None if picture is None else vars(picture)}
+    if areas:  # an order of its own, so that the same areas asked for again are filled in again
+        value |= {"areas": [dict(one) for one in areas], "order": secrets.token_hex(6)}
+    return {**value, "drafts": drafts} if drafts else value
 
 
 def painting(payload: Any) -> Painting:

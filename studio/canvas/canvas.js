@@ -9,8 +9,10 @@ const view = new View(stage, find(".mc-picture"), find(".mc-ink"));
 const MOST_AREAS = 8, MOST_STAMP_POINTS = 1000;
 const THIN_PX = 2, VAST_SHARE = 25, MEASURE_MS = 120;
 const overlay = new Draft(view, find(".mc-draft")), fingers = new Map(), settling = new Set();
+const saved = new Saved(() => trigger("refuse", { sentence: props.words.not_kept }));
 const sizes = { plain: 16, defect: 64 };
 let strokes = new Strokes(1, 1), picture = null, tool = "brush", size = 16, active = 1, narrow = 0, measuring = null;
+let home = "", loading = 0, filled = ""; // where the server keeps drafts, which load is the latest, which areas were filled in
 let gesture = null, draft = null, pointer = null, spare = false, dirty = null, waiting = false;
 
 // -- drawing, once a frame
@@ -30,6 +32,7 @@ function redraw(what, area) {
 }
 
 function place_ring() {
+  place_cross();
   const shown = pointer && picture && !gesture_is_pan() && SIZED.includes(tool) && !spare;
   ring.style.visibility = shown ? "visible" : "hidden";
   if (!shown) return;
@@ -61,7 +64,7 @@ function tell() {
   const sum = areas.reduce((total, number) => total + (strokes.masks.has(number) ? area(strokes.masks.get(number)) : 0), 0);
   root.dataset.painted = sum;
   if (!picture) { find(".mc-facts").replaceChildren(); return; }
-  if (root.dataset.ready === "1") autosave();
+  if (root.dataset.ready === "1") saved.keep(home, picture.asset, JSON.stringify(strokes.saved()), strokes.done.length > 0);
   facts(sum);
   clearTimeout(measuring);
   measuring = setTimeout(() => { narrow = sum ? thinnest_of_all(areas) / shrink() : 0; facts(sum); }, MEASURE_MS);
@@ -84,28 +87,14 @@ function facts(sum) {
   hint(!sum ? "" : share > VAST_SHARE ? words.vast : narrow && Math.round(narrow) < THIN_PX ? words.thin : "");
 }
 
-// One line on the stage: what to do next while a polygon is open, or what may be wrong with the mask.
+// One line on the stage: what to do next with a polygon or the crosshair, or what may be wrong with the mask.
 function hint(warning = hint.warning) {
   hint.warning = warning;
-  const loop = draft && draft.tool === "polygon", line = find(".mc-hint");
-  line.textContent = loop ? props.words.loop : warning || "";
-  line.dataset.kind = loop ? "how" : "warning";
-}
-
-// A refresh must not cost what was painted. What belongs to another picture is painted over; a full store loses only this.
-const STORE = "flawsmith-strokes";
-function autosave() {
-  try { sessionStorage.setItem(STORE, JSON.stringify({ picture: picture.url, ...strokes.saved() })); }
-  catch (full) { sessionStorage.removeItem(STORE); }
-}
-
-function recall() {
-  const saved = JSON.parse(sessionStorage.getItem(STORE) || "null");
-  if (!saved || saved.picture !== picture.url) return;
-  strokes.restore(saved);
-  strokes.waiting().forEach(settle);
-  active = strokes.areas().at(-1);
-  trigger("select");
+  const loop = draft && draft.tool === "polygon", line = find(".mc-hint"), words = props.words;
+  root.dataset.loop = loop ? "1" : "";
+  const how = loop ? (cross ? words.cross_loop : words.loop) : by_keys() ? words.cross_down : cross && !warning ? words.cross_how : "";
+  line.textContent = how || warning || "";
+  line.dataset.kind = how ? "how" : "warning";
 }
 
 function chip(number, place, removable) {
@@ -157,8 +146,8 @@ const acts = {
   undo() { strokes.undo(); tell(); },
   redo() { strokes.redo(); tell(); },
   invert() { change("invert"); },
-  grow() { change("grow"); },
-  shrink() { change("shrink"); },
+  grow() { move_edge(1); },
+  shrink() { move_edge(-1); },
   clear() { change("clear"); },
   add() {
     if (strokes.areas().length >= MOST_AREAS) return;
@@ -173,10 +162,21 @@ const acts = {
   in() { zoom(1.4); },
   out() { zoom(1 / 1.4); },
   open() { find("input[name=picture]").click(); },
+  keep() { ask_name("", props.titles[strokes.note(active).defect] || ""); },
   import() { find(".mc-masks").hidePopover(); find("input[name=mask]").click(); },
   export() { find(".mc-masks").hidePopover(); export_mask(); },
-  help() { find(".mc-help").showModal(); },
+  help() { find(".mc-help").showModal(); find(".mc-help").scrollTop = 0; },
 };
+
+// Grows or shrinks by a pixel of the full picture. Where the view is smaller, presses in a row add up: `net` of them so far,
+// which the view's edge follows in whole steps of its own.
+function move_edge(way) {
+  const last = strokes.done.at(-1), before = last && last.area === active && last.net || 0, net = before + way;
+  const steps = (count) => Math.sign(count) * Math.ceil(Math.abs(count) * shrink() - 1e-9), further = steps(net) - steps(before);
+  strokes.apply({ tool: further < 0 ? "shrink" : "grow", area: active, steps: Math.abs(further), net });
+  tell();
+  trigger("input");
+}
 
 // What is done to the whole area at once is a stroke like any other.
 function change(how) { strokes.apply({ tool: how, area: active }); tell(); trigger("input"); }
@@ -185,7 +185,8 @@ function zoom(factor) { view.zoom_at(stage.clientWidth / 2, stage.clientHeight /
 
 all("button[data-tool]").forEach((button) => button.addEventListener("click", () => {
   pick(button.dataset.tool);
-  if (button.closest("[popover]")) { find(".mc-defects").hidePopover(); root.focus({ preventScroll: true }); }
+  if (button.closest("[popover]")) find(".mc-defects").hidePopover();
+  root.focus({ preventScroll: true }); // with a tool in hand the next key is the canvas's
 }));
 all("button[data-act]").forEach((button) => button.addEventListener("click", () => {
   if (picture || ["open", "help"].includes(button.dataset.act)) acts[button.dataset.act]();
@@ -193,30 +194,63 @@ all("button[data-act]").forEach((button) => button.addEventListener("click", () 
 find("input[name=size]").addEventListener("input", (event) => resize_brush(largest() ** (event.target.value / 1000)));
 find("input[name=opacity]").addEventListener("input", (event) => { view.opacity = event.target.value / 100; redraw("all"); });
 
-function load() {
-  const next = props.value && props.value.picture;
-  if (!next || (picture && picture.url === next.url)) return;
+// The value: the picture, the areas to fill in on it, and where its drafts are kept. What is there already stays as it is; what
+// was painted on another picture is kept under that one.
+async function load() {
+  const value = props.value || {}, next = value.picture, next_home = value.drafts || props.drafts || "";
+  if (!next) return;
+  const order = value.areas ? value.order || JSON.stringify(value.areas) : "", turn = ++loading;
+  const open_already = picture && picture.url === next.url && home === next_home;
+  if (open_already && (!order || order === filled)) { root.dataset.ready = "1"; return; }
   root.dataset.ready = "0";
-  const image = new Image();
-  image.onload = () => {
-    const note = { ...strokes.note(active) };
-    if (picture) remember_all();
-    draft = null;
-    picture = next;
-    strokes = new Strokes(image.naturalWidth, image.naturalHeight);
-    Object.assign(strokes.note(1), note);
-    active = 1;
-    root.dataset.empty = "";
-    view.show(image, image.naturalWidth, image.naturalHeight);
-    sizes.plain = Math.max(3, Math.max(view.width, view.height) / 64);
-    sizes.defect = Math.max(8, Math.max(view.width, view.height) / 16);
-    pick(tool);
-    recall();
-    tell();
+  try {
+    if (!open_already) {
+      saved.send();
+      const [image, text] = await Promise.all([decoded(next), saved.recall(next_home, next.asset)]);
+      if (turn !== loading) return;
+      home = next_home;
+      show(next, image, text && JSON.parse(text));
+    }
+    if (order) await fill_areas(value.areas);
+    if (turn !== loading) return;
+    filled = order;
     root.dataset.ready = "1";
-  };
-  image.onerror = () => refuse(props.words.broken.replace("%", next.name));
-  image.src = next.url;
+    tell();
+    if (order) { trigger("select"); trigger("input"); }
+  } catch (problem) { if (turn === loading) refuse(problem.message); }
+}
+
+function decoded(next) {
+  return new Promise((done, failed) => {
+    const image = new Image();
+    image.onload = () => done(image);
+    image.onerror = () => failed(new Error(worded(props.words.broken, next.name)));
+    image.src = next.url;
+  });
+}
+
+function show(next, image, kept) {
+  const note = { ...strokes.note(active) };
+  if (picture) remember_all();
+  strokes.abandon();
+  gesture = holder = draft = null;
+  put_cross_away();
+  lately = null;
+  picture = next;
+  strokes = new Strokes(image.naturalWidth, image.naturalHeight);
+  Object.assign(strokes.note(1), note);
+  active = 1;
+  root.dataset.empty = "";
+  view.show(image, image.naturalWidth, image.naturalHeight);
+  sizes.plain = Math.max(3, Math.max(view.width, view.height) / 64);
+  sizes.defect = Math.max(8, Math.max(view.width, view.height) / 16);
+  pick(tool);
+  if (!kept) return tell();
+  strokes.restore(kept);
+  strokes.waiting().forEach(settle);
+  active = strokes.areas().at(-1);
+  tell();
+  trigger("select");
 }
 
 root.canvas = {
@@ -243,12 +277,14 @@ new ResizeObserver(() => {
   view.resize();
   if (view.fitted) view.fit(); else view.onmove();
 }).observe(stage);
+addEventListener("pagehide", () => saved.send(true));
 root.dataset.ready = "0";
 Object.assign(strokes.note(1), props.start);
 listen();
 accept_files();
+listen_to_library();
 menu(find("[data-menu=defects]"), find(".mc-defects"), () => {});
-menu(find("[data-menu=masks]"), find(".mc-masks"), show_last);
+menu(find("[data-menu=masks]"), find(".mc-masks"), () => { show_last(); open_library(); });
 sheet(find(".mc-help"), props.words);
 tell();
 load();

@@ -5,9 +5,10 @@ async function send(file) {
   if (!file) return;
   root.dataset.ready = "0";
   try {
-    const { asset } = await take(props, file);
-    if (picture && picture.asset === asset) root.dataset.ready = "1"; // it is open already: what is painted stays
-    else trigger("open", { asset });
+    const { asset, request } = await take(props, file);
+    root.dataset.ready = picture ? "1" : "0";
+    if (request) trigger("restore", { asset }); // one of our own pictures: what it was made from comes back
+    else if (!picture || picture.asset !== asset) trigger("open", { asset }); // else it is open already, and what is painted stays
   } catch (problem) { refuse(problem.message); }
 }
 
@@ -76,17 +77,46 @@ function show_last() {
   find("[data-act=export]").disabled = !(strokes.masks.has(active) && area(strokes.mask(active)));
 }
 
-function reuse(one) {
-  strokes.apply({ tool: "import", area: active, ...packed_mask(fitted(one, view.width, view.height), view.width, view.height) });
+function reuse(one) { put(fitted(one, view.width, view.height), active); }
+
+// A mask of the view's size takes the place of what is painted in an area.
+function put(mask, area) {
+  strokes.apply({ tool: "import", area, ...packed_mask(mask, view.width, view.height) });
   tell();
   trigger("input");
   root.focus({ preventScroll: true });
 }
 
+// -- areas that come with the value: each is filled from its mask's asset, and what the canvas held goes undoably
+async function fill_areas(given) {
+  const owner = strokes, opened = picture;
+  const found = await Promise.all(given.map(({ mask }) => read_mask(props, mask, opened, owner.width, owner.height)));
+  if (owner !== strokes) return;
+  const there = owner.areas();
+  given.forEach(({ mask, ...note }, index) => {
+    const number = there[index] || owner.unused();
+    if (index >= there.length) owner.apply({ tool: "add", area: number });
+    owner.apply({ tool: "import", area: number, ...found[index] });
+    owner.notes.set(number, note);
+  });
+  for (const number of there.slice(given.length)) owner.apply({ tool: "remove", area: number });
+  active = owner.areas()[0];
+}
+
+// A picture may be dropped anywhere on the page while the tab is shown that the canvas is in. Who takes a drop first keeps it.
 function accept_files() {
   find("input[name=picture]").addEventListener("change", (event) => { send(event.target.files[0]); event.target.value = ""; });
   find("input[name=mask]").addEventListener("change", (event) => { import_mask(event.target.files[0]); event.target.value = ""; });
-  root.addEventListener("dragover", (event) => { event.preventDefault(); root.dataset.drop = "1"; });
-  root.addEventListener("dragleave", (event) => { if (!root.contains(event.relatedTarget)) root.dataset.drop = ""; });
-  root.addEventListener("drop", (event) => { event.preventDefault(); root.dataset.drop = ""; send(event.dataTransfer.files[0]); });
+  const ours = (event) => !event.defaultPrevented && event.dataTransfer.types.includes("Files") && tab_shown();
+  const over = (event) => { if (ours(event)) { event.preventDefault(); root.dataset.drop = "1"; } };
+  const leave = (event) => { if (!event.relatedTarget) root.dataset.drop = ""; };
+  const drop = (event) => { root.dataset.drop = ""; if (ours(event)) { event.preventDefault(); send(event.dataTransfer.files[0]); } };
+  for (const [name, heard] of Object.entries({ dragover: over, dragleave: leave, drop })) document.addEventListener(name, heard);
+}
+
+// The outermost tab around the canvas: one inside it may hide the canvas while a result is looked at.
+function tab_shown() {
+  let outer = root;
+  for (let one = root.closest("[role=tabpanel]"); one; one = one.parentElement.closest("[role=tabpanel]")) outer = one;
+  return outer.offsetParent !== null;
 }

@@ -26,9 +26,14 @@ function remember(mask, width, height, title) {
 
 // A remembered mask as large as this view allows, in its middle.
 function fitted(one, width, height) {
-  const mask = new Uint8Array(one.width * one.height), scale = Math.min(width / one.width, height / one.height);
+  const mask = new Uint8Array(one.width * one.height);
   stamp(mask, one.width, one.mask);
-  return scaled(mask, one.width, one.height, width, height, [scale, scale], [(width - one.width * scale) / 2, (height - one.height * scale) / 2]);
+  return fit_mask(mask, one.width, one.height, width, height);
+}
+
+function fit_mask(mask, from_width, from_height, width, height) {
+  const scale = Math.min(width / from_width, height / from_height);
+  return scaled(mask, from_width, from_height, width, height, [scale, scale], [(width - from_width * scale) / 2, (height - from_height * scale) / 2]);
 }
 
 function small_picture(one) {

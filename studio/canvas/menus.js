@@ -14,14 +14,14 @@ function menu(button, panel, opening) {
     opening();
     // Beside a button of the rail, above one of the foot; never beyond the window.
     if (panel.dataset.side === "right") Object.assign(panel.style, { left: `${place.right + 8}px`, top: `${Math.max(8, Math.min(place.top - 6, innerHeight - HIGHEST_PX))}px` });
-    else Object.assign(panel.style, { left: `${Math.max(8, Math.min(place.left, innerWidth - WIDEST_PX))}px`, bottom: `${innerHeight - place.top + 6}px` });
+    else Object.assign(panel.style, { left: `${Math.max(8, Math.min(place.left, innerWidth - WIDEST_PX))}px`, bottom: `${innerHeight - place.top + 6}px`, maxHeight: `${place.top - 14}px` });
     panel.querySelectorAll("[autofocus]").forEach((one) => { one.autofocus = false; });
     (panel.querySelector("[aria-pressed=true]") || panel.querySelector("button")).autofocus = true;
   });
   panel.addEventListener("keydown", (event) => {
-    const buttons = [...panel.querySelectorAll("button:not(:disabled)")], here = buttons.indexOf(document.activeElement);
+    const buttons = [...panel.querySelectorAll("button:not(:disabled)")].filter((one) => one.offsetParent), here = buttons.indexOf(document.activeElement);
     const step = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 }[event.key];
-    if (!step) return;
+    if (!step || event.target.matches("input")) return;
     event.preventDefault();
     buttons[(here + step + buttons.length) % buttons.length].focus();
   });
@@ -33,6 +33,7 @@ function sheet(dialog, words) {
     [words.tools, [["B", words.brush], ["E", words.eraser], ["L", words.line], ["R", words.rectangle], ["C", words.ellipse], ["P", words.polygon], ["F", words.lasso], ["D", words.defects], ["H", words.hand]]],
     [words.editing, [["[  ]", words.size], ["Ctrl Z", words.undo], ["Ctrl Y", words.redo], [".", words.grow], [",", words.shrink], ["I", words.invert], ["Delete", words.clear], ["N", words.more]]],
     [words.polygon_keys, [["Enter", words.close_loop], ["Backspace", words.corner_back], ["Esc", words.cancel], ["Shift", words.straight]]],
+    [words.cross, [["↑  ↓  ←  →", words.cross_move], ["Shift ↑", words.cross_far], ["Enter", words.cross_press], ["Ctrl Enter", words.close_loop], ["Esc", words.cross_away]]],
     [words.looking, [["Space", words.hold_to_move], ["+  −", words.zoom], ["0", words.fit], ["1", words.actual], ["O", words.outline], ["?", words.help]]],
   ];
   const make = (name, text, ...inside) => { const one = document.createElement(name); one.append(...(text ? [text] : []), ...inside); return one; };

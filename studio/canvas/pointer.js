@@ -16,41 +16,70 @@ function follow_pointer(event) {
   pointer = [event.clientX - frame.left, event.clientY - frame.top];
 }
 
+// Which pointer draws or moves the picture: {id, type} of the one that came first, {id: "keys"} for the crosshair, or null.
+let holder = null;
+
 function press(event) {
   if (!picture || event.target.closest("button") || event.button > 1) return;
   event.preventDefault();
   root.focus({ preventScroll: true });
+  if (event.pointerType === "touch") {
+    if (holder && holder.type === "pen") return; // the palm of the hand that holds the pen
+    fingers.set(event.pointerId, [event.clientX, event.clientY]);
+  }
+  if (event.pointerType === "pen" && holder && holder.type === "touch") { take_back(); gesture = holder = null; fingers.clear(); } // the palm came first
   stage.setPointerCapture(event.pointerId);
+  if (holder && holder.id === "keys") return;
+  put_cross_away();
   follow_pointer(event);
-  if (event.pointerType === "touch") fingers.set(event.pointerId, [event.clientX, event.clientY]);
-  if (fingers.size === 2) return start_pinch();
+  if (fingers.size === 2 && holder && holder.type === "touch") return start_pinch();
   if (gesture) return;
+  holder = { id: event.pointerId, type: event.pointerType };
   if (event.button === 1 || spare || tool === "hand") { gesture = "pan"; root.dataset.pan = "2"; return; }
-  if (tool === "polygon") return corner(at(event));
+  put_down(at(event));
+}
+
+// The tool touches the picture.
+function put_down(point) {
+  if (tool === "polygon") return corner(point);
   gesture = "paint";
-  if (tool === "brush" || tool === "eraser") return redraw("ink", strokes.begin({ tool, size, area: active, points: [at(event)] }));
-  draft = { tool, size, points: SPANS.includes(tool) ? [at(event), at(event)] : [at(event)] };
+  if (tool === "brush" || tool === "eraser") return redraw("ink", strokes.begin({ tool, size, area: active, points: [point] }));
+  draft = { tool, size, points: SPANS.includes(tool) ? [point, point] : [point] };
   redraw("ink", null);
 }
 
-// The first finger of two has painted nothing, set no corner and drawn no shape.
-function start_pinch() {
+// What was begun never was: nothing painted, no corner set, no shape drawn.
+function take_back() {
   strokes.abandon();
   if (gesture === "corner") corner_back();
   else if (tool !== "polygon") draft = null;
-  gesture = "pinch";
   redraw("all");
 }
 
+function start_pinch() {
+  take_back();
+  gesture = "pinch";
+}
+
 function move(event) {
+  if (event.pointerType === "touch" && !fingers.has(event.pointerId)) return;
+  if (gesture === "pinch") return fingers.size > 1 && fingers.has(event.pointerId) ? pinch(event) : undefined;
+  if (holder && holder.id !== event.pointerId) return;
+  if (cross && event.movementX === 0 && event.movementY === 0) return; // a browser also tells of a pointer that rests
+  put_cross_away();
   const before = pointer;
   follow_pointer(event);
-  if (gesture === "pinch" && fingers.has(event.pointerId)) return pinch(event);
   if (gesture === "pan") return view.pan(pointer[0] - before[0], pointer[1] - before[1]);
   if (draft && draft.tool === "polygon") { draft.open = at(event); return redraw("ink", null); }
-  if (gesture === "paint" && draft) { stretch(event); return redraw("ink", null); }
-  if (gesture === "paint" && strokes.current) for (const one of moves(event)) redraw("ink", strokes.extend(at(one)));
+  if (gesture === "paint") return drag_to(moves(event).map(at), event.shiftKey);
   place_ring();
+}
+
+// The tool, put down before, goes along these points; `even` keeps its shape straight or square.
+function drag_to(points, even) {
+  if (draft) stretch(points, even);
+  else for (const point of points) redraw("ink", strokes.extend(point));
+  redraw("ink", null);
 }
 
 // Every place the pointer passed since the last frame.
@@ -59,11 +88,11 @@ function moves(event) {
   return found.length ? found : [event];
 }
 
-function stretch(event) {
+function stretch(way, even) {
   const points = draft.points;
-  if (SPANS.includes(draft.tool)) { points[1] = event.shiftKey ? straight(draft.tool, points[0], at(event)) : at(event); return; }
+  if (SPANS.includes(draft.tool)) { points[1] = even ? straight(draft.tool, points[0], way.at(-1)) : way.at(-1); return; }
   const apart = draft.tool === "lasso" ? 0.5 / view.zoom : Math.max(0.5, draft.size / 16);
-  for (const point of moves(event).map(at)) if (Math.hypot(point[0] - points.at(-1)[0], point[1] - points.at(-1)[1]) >= apart) points.push(point);
+  for (const point of way) if (Math.hypot(point[0] - points.at(-1)[0], point[1] - points.at(-1)[1]) >= apart) points.push(point);
 }
 
 // Shift holds a line to the nearest of the eight directions, a rectangle to a square and an ellipse to a circle.
@@ -85,9 +114,14 @@ function pinch(event) {
 
 function release(event) {
   fingers.delete(event.pointerId);
-  if (gesture === "pinch" && fingers.size) return;
+  if (gesture === "pinch" ? fingers.size : !holder || holder.id !== event.pointerId) return;
+  lift();
+}
+
+// The tool leaves the picture: what it drew is a stroke now.
+function lift() {
   const painted = gesture === "paint";
-  gesture = null;
+  gesture = holder = null;
   root.dataset.pan = spare ? "1" : "";
   if (!painted) return;
   const { tool: name, points } = draft || {};
@@ -111,6 +145,7 @@ function corner(point) {
 }
 
 function corner_back() {
+  if (!draft) return;
   draft.points.pop();
   if (!draft.points.length) draft = null;
   hint();
@@ -147,6 +182,7 @@ const LOOP_KEYS = { enter: close_polygon, escape: cancel, backspace: corner_back
 function key_down(event) {
   const key = event.key.toLowerCase(), control = event.ctrlKey || event.metaKey, loop = draft && draft.tool === "polygon";
   if (event.altKey || event.target.closest("[popover], dialog") || !(picture || key === "?")) return;
+  if (event.target === root && cross_key(event, key, control)) return event.preventDefault();
   let act = null;
   if (control && key === "z") act = loop ? corner_back : event.shiftKey ? acts.redo : acts.undo;
   else if (control && key === "y") act = acts.redo;
@@ -162,15 +198,15 @@ function listen() {
   stage.addEventListener("pointermove", move);
   stage.addEventListener("pointerup", release);
   stage.addEventListener("pointercancel", release);
-  stage.addEventListener("pointerleave", () => { pointer = null; place_ring(); });
+  stage.addEventListener("pointerleave", () => { if (!cross) pointer = null; place_ring(); });
   stage.addEventListener("dblclick", double_press);
   stage.addEventListener("wheel", (event) => {
     if (!picture) return;
     event.preventDefault();
-    follow_pointer(event);
+    if (!cross) follow_pointer(event);
     view.zoom_at(pointer[0], pointer[1], Math.exp(-Math.max(-200, Math.min(200, event.deltaY)) * 0.0018));
   }, { passive: false });
   root.addEventListener("keydown", key_down);
   root.addEventListener("keyup", (event) => { if (event.key === " ") { spare = false; root.dataset.pan = ""; place_ring(); } });
-  root.addEventListener("blur", () => { spare = false; root.dataset.pan = ""; });
+  root.addEventListener("blur", () => { spare = false; root.dataset.pan = ""; if (holder && holder.id === "keys") lift(); put_cross_away(); });
 }

@@ -133,8 +133,8 @@ function rasterise(mask, width, height, stroke) {
   switch (stroke.tool) {
     case "clear": case "remove": mask.fill(0); return whole;
     case "invert": invert(mask); return whole;
-    case "grow": grow(mask, width, height); return whole;
-    case "shrink": invert(mask); grow(mask, width, height); invert(mask); return whole;
+    case "grow": for (let i = 0; i < (stroke.steps ?? 1); i++) grow(mask, width, height); return whole;
+    case "shrink": invert(mask); for (let i = 0; i < (stroke.steps ?? 1); i++) grow(mask, width, height); invert(mask); return whole;
     case "rectangle": return box(mask, width, height, points[0][0], points[0][1], points[1][0], points[1][1], 255);
     case "ellipse": return ellipse(mask, width, height, points[0][0], points[0][1], points[1][0], points[1][1], 255);
     case "polygon": return polygon(mask, width, height, points, 255);

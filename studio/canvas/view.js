@@ -54,6 +54,9 @@ class View {
     return [(event.clientX - frame.left - this.x) / this.zoom, (event.clientY - frame.top - this.y) / this.zoom];
   }
 
+  // Where a place in the picture is on the stage, in screen pixels.
+  screen([x, y]) { return [x * this.zoom + this.x, y * this.zoom + this.y]; }
+
   draw_picture() {
     const pen = this.picture.getContext("2d"), scale = this.zoom * this.ratio;
     pen.setTransform(1, 0, 0, 1, 0, 0);

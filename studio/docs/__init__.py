@@ -8,8 +8,14 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
+from studio.head import LOOK
+
 FOLDER = Path(__file__).parent
-FILES = {"docs.css": "text/css", "docs.js": "text/javascript"}
+FILES = {
+    FOLDER / "docs.css": "text/css",
+    FOLDER / "docs.js": "text/javascript",
+    LOOK: "text/javascript",
+}
 
 router = APIRouter(include_in_schema=False)
 
@@ -20,11 +26,11 @@ def page() -> FileResponse:
     return FileResponse(FOLDER / "docs.html", media_type="text/html")
 
 
-def _serve(name: str, kind: str) -> None:
-    @router.get(f"/docs/{name}", name=name)
+def _serve(path: Path, kind: str) -> None:
+    @router.get(f"/docs/{path.name}", name=path.name)
     def part() -> FileResponse:
-        return FileResponse(FOLDER / name, media_type=kind)
+        return FileResponse(path, media_type=kind)
 
 
-for _name, _kind in FILES.items():
-    _serve(_name, _kind)
+for _path, _kind in FILES.items():
+    _serve(_path, _kind)

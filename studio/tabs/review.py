@@ -3,53 +3,28 @@
 Draws the tab and wires it. What there is, and what becomes of a choice, is known in studio.review.
 """
 
+import html
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
+from pipelines.core import files
 from pipelines.core.gallery import Filter, Gallery
-from studio import review, watch
+from pipelines.core.trash import Freed
+from studio import results, review, watch
 from studio.context import Context
+from studio.i18n import Language
 from studio.page import QUIET, Page
-from studio.tabs import pack, ship
-from studio.tabs.paint import COMPARE_WORDS
-from studio.widgets import VIEW, widget
+from studio.tabs import pack, send, ship
+from studio.widgets import compare as comparing
+from studio.widgets import widget
 
 GRID = "review-grid"
 PICTURES, CLOSER = "review-pictures", "review-closer"
 # The choice lies in the browser; an event that needs it takes the grid as its first input and reads it there.
 READ = f"(_, ...rest) => [document.querySelector('#{GRID} .grd').grid.read(), ...rest]"
-
-GRID_WORDS = {
-    "title": "Pictures, newest first",
-    "tools": "What to do with the chosen pictures",
-    "undo": "Undo",
-    "open": "Before and after",
-    "remove": "Delete",
-    "restore": "Restore",
-    "discard": "Discard",
-    "keep": "Keep",
-    "newer": "Newer pictures",
-    "older": "Older pictures",
-    "one": "% picture",
-    "many": "% pictures",
-    "chosen": "% chosen",
-    "none": "No picture here",
-    "how": "Generate some under Paint, or widen the filter above",
-    "keys": "Arrows move · Enter opens · Shift or Ctrl chooses several · Ctrl+A all of the page · Ctrl+Z takes back",
-}
-FACTS_WORDS = {
-    "none": "Choose a picture to see its facts.",
-    "copy": "Copy the request",
-    "copied": "Copied",
-    "file": "PNG",
-    "undecided": "Undecided",
-    "kept": "Kept",
-    "discarded": "Discarded",
-    "deleted": "Deleted",
-}
 
 
 @dataclass(frozen=True)
@@ -65,6 +40,8 @@ class Parts:
     facts: Any
     pack: pack.Pack
     run: Any
+    at: Any
+    """gr.State: the picture that was looked at last, where the grid goes on."""
 
     @property
     def filter(self) -> list[Any]:
@@ -73,46 +50,46 @@ class Parts:
 
 def build(context: Context, page: Page) -> None:
     """Draws the tab in the block that is open, and wires it."""
-    gallery, parts = Gallery(context.runs), _draw()
-    show = _preview(context, gallery, parts)
-    _pages(gallery, parts, show)
-    _judging(context, gallery, parts, show)
+    gallery, parts = Gallery(context.runs), _draw(page.say)
+    show = _preview(context, page.say, gallery, parts)
+    _pages(page.say, gallery, parts, show)
+    _judging(context, page.say, gallery, parts, show)
+    _closer(context, page, gallery, parts)
     _export(context, gallery, page, parts)
 
 
-def _draw() -> Parts:
+def _draw(say: Language) -> Parts:
     with gr.Row(elem_id="review", equal_height=False):
         with gr.Column(elem_id="review-left"):
             with gr.Column(elem_id="review-filter", elem_classes="card"):
                 with gr.Row():
                     verdict = gr.Radio(
-                        [("All", "")], value="", show_label=False, container=False, elem_id="review-verdict"
+                        [(say("review.all"), "")], value="", show_label=False, container=False, elem_id="review-verdict"
                     )
                     menus = [
                         gr.Dropdown(
                             [(label, "")], value="", label=label, show_label=False, container=False, elem_classes="menu"
                         )
-                        for label in ("Any defect", "Any source picture", "Any run")
+                        for label in (say("review.any_defect"), say("review.any_source"), say("review.any_run"))
                     ]
-                with gr.Accordion("Dates and scores", open=False, elem_id="review-more"), gr.Row():
+                with gr.Accordion(say("review.more"), open=False, elem_id="review-more"), gr.Row():
                     dates = {"include_time": False, "type": "string", "min_width": 110}
-                    ranges = [gr.DateTime(label=label, **dates) for label in ("From", "Until")]
-                    for name in ("Visibility", "Fidelity"):
-                        bounds = {"placeholder": "any", "max_lines": 1, "min_width": 80}
-                        ranges += [gr.Textbox(label=f"{name} {end}", **bounds) for end in ("from", "to")]
+                    ranges = [gr.DateTime(label=say(f"review.{end}"), **dates) for end in ("from", "until")]
+                    for name in ("visibility", "fidelity"):
+                        bounds = {"placeholder": say("review.any"), "max_lines": 1, "min_width": 80}
+                        ranges += [gr.Textbox(label=say(f"review.{name}_{end}"), **bounds) for end in ("from", "to")]
             with gr.Tabs(elem_id="review-stages") as stages:
-                with gr.Tab("Pictures", id=PICTURES):
-                    grid = widget("grid", {}, words=GRID_WORDS, elem_id=GRID)
-                with gr.Tab("Before and after", id=CLOSER):
-                    scripts = [VIEW / "raster.js", VIEW / "view.js"]
-                    words = {**COMPARE_WORDS, "how": "Choose a picture and press Enter; Escape leads back"}
-                    compare = widget("compare", {}, scripts=scripts, words=words, elem_id="review-compare")
+                with gr.Tab(say("review.pictures"), id=PICTURES):
+                    grid = widget("grid", {}, words=say.table("grid"), elem_id=GRID)
+                with gr.Tab(say("review.closer"), id=CLOSER):
+                    targets, how = [send.PAINT, send.DATA], say("review.how_closer")
+                    compare = comparing.build(say, targets=targets, elem_id="review-compare", how=how)
         with gr.Column(elem_id="review-right"):
             with gr.Column(elem_classes="card", elem_id="review-facts"):
-                facts = widget("facts", {}, words=FACTS_WORDS)
-            card = pack.draw()
-            run = gr.State("")
-    return Parts(verdict, menus, ranges, stages, grid, compare, facts, card, run)
+                facts = widget("facts", {}, words=say.table("facts"))
+            card = pack.draw(say)
+            run, at = gr.State(""), gr.State("")
+    return Parts(verdict, menus, ranges, stages, grid, compare, facts, card, run, at)
 
 
 def wanted(values: Sequence[Any]) -> Filter:
@@ -131,76 +108,110 @@ def wanted(values: Sequence[Any]) -> Filter:
     )
 
 
-def _pages(gallery: Gallery, parts: Parts, show: Callable[..., Any]) -> None:
+def _pages(say: Language, gallery: Gallery, parts: Parts, show: Callable[..., Any]) -> None:
     """Pages come by filter, by turning, and again when the tab is seen again."""
 
     def first(*values: Any) -> dict[str, Any]:
-        with watch.refusals():
-            return review.page(gallery, wanted(values))
+        with watch.refusals(say):
+            return review.page(gallery, say, wanted(values))
 
     def arrive(*values: Any) -> list[Any]:
-        return [first(*values), *(gr.update(choices=found) for found in review.choices(gallery).values())]
+        return [first(*values), *(gr.update(choices=found) for found in review.choices(gallery, say).values())]
 
     def turn(event: gr.EventData, *values: Any) -> Any:
-        with watch.refusals():
+        with watch.refusals(say):
             asked = wanted(values)
             if hasattr(event, "before"):
-                return review.page(gallery, asked, before=int(event.before))
-            return review.page(gallery, asked, after=int(event.after))
+                return review.page(gallery, say, asked, before=int(event.before))
+            return review.page(gallery, say, asked, after=int(event.after))
 
-    def back(event: gr.EventData, *values: Any) -> Any:
-        with watch.refusals():
-            return review.again(gallery, wanted(values), list(event.ids), str(event.at))
+    def back(event: gr.EventData, at: str, *values: Any) -> Any:
+        with watch.refusals(say):
+            return review.again(gallery, say, wanted(values), list(event.ids), at)
 
     show(parts.grid.arrive(arrive, parts.filter, [parts.grid, *parts.menus], **QUIET).success)
     parts.grid.turn(turn, parts.filter, parts.grid, **QUIET)
-    parts.grid.back(back, parts.filter, parts.grid, **QUIET)
+    parts.grid.back(back, [parts.at, *parts.filter], parts.grid, **QUIET)
     for control in [parts.verdict, *parts.menus]:
         show(control.input(first, parts.filter, parts.grid, trigger_mode="always_last", **QUIET).success)
     for control in parts.ranges:
         show(control.change(first, parts.filter, parts.grid, trigger_mode="always_last", **QUIET).success)
 
 
-def _judging(context: Context, gallery: Gallery, parts: Parts, show: Callable[..., Any]) -> None:
-    """Verdicts from the grid and from the closer look, the closer look itself, and the facts of the picture on show."""
+def _judging(context: Context, say: Language, gallery: Gallery, parts: Parts, show: Callable[..., Any]) -> None:
+    """Verdicts from the grid and from the closer look, and the end of what was deleted."""
 
     def judge(event: gr.EventData) -> None:
-        with watch.refusals():
-            review.judge(context, gallery, {str(id): str(verdict) for id, verdict in dict(event.changes).items()})
+        with watch.refusals(say):
+            review.judge(context, gallery, results.changes(event.changes))
 
-    def judge_one(event: gr.EventData) -> None:
-        with watch.refusals():
-            review.judge(context, gallery, {f"{event.run}/{event.stem}": str(event.verdict)})
-
-    def look(sent: Any) -> dict[str, Any]:
-        here = sent.get("here") if isinstance(sent, dict) else None
-        with watch.refusals():
-            return review.facts(context, gallery, str(here)) if here else {}
-
-    def open(event: gr.EventData) -> list[Any]:
-        with watch.refusals():
-            found = review.comparison(context, gallery, [str(id) for id in event.ids], str(event.id))
-        return [found, gr.Tabs(selected=CLOSER)]
+    def empty(event: gr.EventData, *values: Any) -> dict[str, Any]:
+        with watch.refusals(say):
+            freed = review.empty(context, gallery, int(event.count))
+            page = review.page(gallery, say, wanted(values))
+        gr.Info(html.escape(emptied(say, freed)), title=say("grid.empty"), duration=watch.TOAST_S)
+        return page
 
     # One at a time and none dropped: a verdict and its undo must be heard in the order they were given.
     heard: dict[str, Any] = {"trigger_mode": "multiple", "concurrency_limit": 1, "concurrency_id": "verdicts", **QUIET}
     show(parts.grid.judge(judge, None, None, **heard).success)
-    show(parts.compare.judge(judge_one, None, None, **heard).success)
+    show(parts.compare.judge(judge, None, None, **heard).success)
+    show(parts.grid.empty(empty, parts.filter, parts.grid, concurrency_limit=1, **QUIET).success)
+
+
+def emptied(say: Language, freed: Freed) -> str:
+    """What emptying the trash did, as a sentence."""
+    pictures = say.count("review.emptied_pictures", freed.pictures)
+    told = say("review.emptied", pictures=pictures, size=files.size(freed.bytes))
+    return f"{told} {say.count('review.emptied_waiting', freed.waiting)}" if freed.waiting else told
+
+
+def _closer(context: Context, page: Page, gallery: Gallery, parts: Parts) -> None:
+    """The closer look, opened from the grid or from another tab; the facts follow what is looked at in either."""
+    say = page.say
+
+    def look(sent: Any) -> dict[str, Any]:
+        here = sent.get("here") if isinstance(sent, dict) else None
+        with watch.refusals(say):
+            return review.facts(context, say, gallery, str(here)) if here else {}
+
+    def look_closer(event: gr.EventData) -> list[Any]:
+        id = f"{event.run}/{event.stem}"
+        with watch.refusals(say):
+            return [review.facts(context, say, gallery, id), id]
+
+    def open(event: gr.EventData) -> list[Any]:
+        with watch.refusals(say):
+            found = review.comparison(context, say, gallery, [str(id) for id in event.ids], str(event.id))
+        return [found, gr.Tabs(selected=CLOSER)]
+
+    def sent(order: Any) -> list[Any]:
+        """What another tab hands over: a result, to be looked at among the others of its run."""
+        if not isinstance(order, dict) or order.get("to") != send.REVIEW:
+            return [gr.skip(), gr.skip()]
+        with watch.refusals(say):
+            found = review.of_run(context, say, gallery, str(order.get("run")), str(order.get("stem")))
+        return [found, gr.Tabs(selected=CLOSER)]
+
     parts.grid.look(look, parts.grid, parts.facts, js=READ, trigger_mode="always_last", **QUIET)
     parts.grid.open(open, None, [parts.compare, parts.stages], **QUIET)
+    parts.compare.look(look_closer, None, [parts.facts, parts.at], trigger_mode="always_last", **QUIET)
     parts.compare.leave(lambda: gr.Tabs(selected=PICTURES), None, parts.stages, **QUIET)
+    page.sent.change(sent, page.sent, [parts.compare, parts.stages], **QUIET)
+    send.wire(context, page, parts.compare, start=True)
 
 
-def _preview(context: Context, gallery: Gallery, parts: Parts) -> Callable[..., Any]:
+def _preview(context: Context, say: Language, gallery: Gallery, parts: Parts) -> Callable[..., Any]:
     """What binds an event to the counts of verdicts and to the tree that would be written."""
     inputs = [parts.grid, *parts.filter, *parts.pack.inputs]
 
     def tree(sent: Any, *values: Any) -> list[Any]:
-        with watch.refusals():
+        with watch.refusals(say):
             asked, ids = wanted(values[: len(parts.filter)]), _ids(sent)
-            found, counts = review.chosen(context, gallery, asked, ids), review.verdict_choices(gallery, asked)
-        text = pack.preview(found, len(ids), values[len(parts.filter) :])
-        return [gr.update(choices=counts), text, gr.update(interactive=bool(found.leaving))]
+            found, counts = review.chosen(context, gallery, asked, ids), review.verdict_choices(gallery, say, asked)
+        text = pack.preview(say, found, len(ids), values[len(parts.filter) :])
+        button = gr.update(value=pack.does(say, found), interactive=bool(found.leaving))
+        return [gr.update(choices=counts), text, button]
 
     def show(event: Callable[..., Any]) -> Any:
         shown = [parts.verdict, parts.pack.tree, parts.pack.button]
@@ -217,18 +228,20 @@ def _ids(sent: Any) -> list[str]:
 
 
 def _export(context: Context, gallery: Gallery, page: Page, parts: Parts) -> None:
+    say = page.say
+
     def export(sent: Any, *values: Any) -> str:
-        with watch.refusals():
+        with watch.refusals(say):
             asked, ids = wanted(values[: len(parts.filter)]), _ids(sent)
-            leaving = review.chosen(context, gallery, asked, ids).leaving
+            leaving = review.leaving(context, gallery, asked, ids)
             form = pack.fields(values[len(parts.filter) :])
             data = review.export_request(leaving, asked, ids, form)
-        return watch.submit(context, data)
+        return watch.submit(context, say, data)
 
     async def follow(run: Any) -> AsyncIterator[list[Any]]:
         async for row in watch.follow(context, run):
             ended = gr.update(interactive=row is None or row.over)
-            yield [*watch.bar(context, row), ended, ship.export_text(context, row)]
+            yield [*watch.bar(context, say, row), ended, ship.export_text(context, say, row)]
 
     inputs = [parts.grid, *parts.filter, *parts.pack.inputs]
     begun = parts.pack.button.click(export, inputs, parts.run, js=READ, **QUIET)

@@ -10,17 +10,10 @@ import gradio as gr
 from pipelines.core.queue import Row
 from studio import results, watch
 from studio.context import Context
+from studio.i18n import Language
 from studio.page import QUIET, Page
 
-FORMATS = {
-    "mvtec": "MVTec AD folders",
-    "coco": "COCO",
-    "yolo-seg": "YOLO, outlines",
-    "yolo": "YOLO, boxes",
-    "voc": "Pascal VOC",
-    "folder": "Plain folder and tables",
-}
-TITLE = "<strong>Data set</strong>"
+FORMATS = ("mvtec", "coco", "yolo-seg", "yolo", "voc", "folder")
 
 
 @dataclass(frozen=True)
@@ -33,37 +26,42 @@ class Out:
     link: Any
 
 
-def draw() -> Out:
+def formats(say: Language) -> list[tuple[str, str]]:
+    """(label, format) of what can be exported."""
+    return [(say(f"ship.formats.{name}"), name) for name in FORMATS]
+
+
+def draw(say: Language) -> Out:
     """The card, in the block that is open."""
     with gr.Column(elem_classes="card", elem_id="ship"):
-        count = gr.HTML(kept_text({}), elem_id="kept")
+        count = gr.HTML(kept_text(say, {}), elem_id="kept")
         with gr.Row(elem_id="ship-row"):
-            choices = [(label, name) for name, label in FORMATS.items()]
-            format = gr.Dropdown(choices, value="mvtec", show_label=False, container=False, elem_id="format")
-            button = gr.Button("Export ZIP", elem_id="export", interactive=False, min_width=110, scale=0)
+            format = gr.Dropdown(formats(say), value="mvtec", show_label=False, container=False, elem_id="format")
+            button = gr.Button(say("ship.export"), elem_id="export", interactive=False, min_width=110, scale=0)
         link = gr.HTML("", elem_id="download")
     return Out(count, format, button, link)
 
 
 def wire(context: Context, page: Page, compare: Any, out: Out) -> None:
     """`compare` says what is kept and discarded; the card counts it and exports it."""
+    say = page.say
 
     def count() -> tuple[str, Any]:
         found = results.kept(context)
-        return kept_text(found), gr.update(interactive=bool(found))
+        return kept_text(say, found), gr.update(interactive=bool(found))
 
     def judge(event: gr.EventData) -> None:
-        with watch.refusals():
-            results.judge(context, str(event.run), str(event.stem), str(event.verdict))
+        with watch.refusals(say):
+            results.judge(context, results.changes(event.changes))
 
     def export(format: str) -> str:
         data = {"task": "export", "data": list(results.kept(context)), "kept_only": True, "format": format}
-        return watch.submit(context, data)
+        return watch.submit(context, say, data)
 
     async def follow(run: Any) -> AsyncIterator[list[Any]]:
         async for row in watch.follow(context, run):
             ended = gr.update(interactive=row is None or row.over)
-            yield [*watch.bar(context, row), ended, export_text(context, row)]
+            yield [*watch.bar(context, say, row), ended, export_text(context, say, row)]
 
     # Two keys in a row are two verdicts: the second must not be dropped because the first is still on its way.
     # Their answers may come in any order, so the count is asked for after the last of them.
@@ -75,21 +73,23 @@ def wire(context: Context, page: Page, compare: Any, out: Out) -> None:
     begun.success(follow, page.export, shown, concurrency_limit=None, **QUIET)
 
 
-def kept_text(found: Mapping[str, int]) -> str:
+def kept_text(say: Language, found: Mapping[str, int]) -> str:
     """How much was kept, as a line of HTML."""
-    if not found:
-        return f"{TITLE}<p>Nothing kept yet: press Keep on a result, and it goes in here.</p>"
-    pictures, runs = sum(found.values()), len(found)
-    what = f"{pictures} picture{'s' if pictures > 1 else ''} kept"
-    return f"{TITLE}<p>{what} from {runs} run{'s' if runs > 1 else ''}</p>"
+    text = say("ship.none")
+    if found:
+        pictures, runs = say.count("ship.pictures", sum(found.values())), say.count("ship.runs", len(found))
+        text = say("ship.kept", what=pictures, runs=runs)
+    return f"<strong>{html.escape(say('ship.title'))}</strong><p>{html.escape(text)}</p>"
 
 
-def export_text(context: Context, row: Row | None) -> str:
+def export_text(context: Context, say: Language, row: Row | None) -> str:
     """How the export goes, and its link when it is there, as a line of HTML."""
     if row is None:
         return ""
     if row.state == "done":
-        return f'<a href="{html.escape(results.download(context, row))}" download>Download the ZIP</a>'
+        address = html.escape(results.download(context, row))
+        return f'<a href="{address}" download>{html.escape(say("ship.download"))}</a>'
     if row.over:
-        return f"<p>{html.escape(row.sentence or 'The export was stopped.')}</p>"
-    return "<p>Packing…</p>"
+        sentence = watch.capital(say.sentence(row.sentence)) if row.sentence else say("ship.stopped")
+        return f"<p>{html.escape(sentence)}</p>"
+    return f"<p>{html.escape(say('ship.packing'))}</p>"

@@ -1,87 +1,142 @@
 """The card "which defect": product, defect, how severe, seed, and under Expert the rest of the request.
 
-Knows the menu and the form; nothing of pictures, masks or runs. Severity and defect are noted on the canvas for the
-area that is being painted, so that several areas may each have their own.
+Draws the card and answers to it: what it offers, a person's own presets, what it held before. What is chosen in it, for
+each painted area and for the whole picture, is kept in the browser until Generate asks for it: widgets/which.js.
 """
 
-import random
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from pipelines.core import presets
+from pipelines.core.errors import BadInput
+from pipelines.core.presets import Preset
 from pipelines.core.requests import Inpaint
-from pipelines.core.requests.generate import SEED_MAX
-from studio import canvas, menu, watch
-from studio.form import Form, Words
-from studio.page import QUIET
+from studio import form, menu, shelf, watch
+from studio.context import Context
+from studio.form import Limits
+from studio.i18n import Language
+from studio.page import QUIET, Page
+from studio.widgets import FOLDER, widget
 
-FIELDS = {
-    "severity": Words("How severe"),
-    "num_images": Words("Variants", high=24, slider=False),
-    "seed": Words("Seed"),
-    "light": Words("Light comes from", auto="Read the light from the picture"),
-    "strength": Words("How far may it stray from the original?"),
-    "feather_px": Words("Soft edge", high=32),
-    "padding_px": Words("Surroundings looked at", high=256),
-    "label": Words("Label in the data set", choices={"changed": "What changed", "asked": "What was painted"}),
+LIMITS = {
+    "severity": Limits(),
+    "strength": Limits(),
+    "num_images": Limits(high=24, slider=False),
+    "seed": Limits(),
+    "base": Limits(),
+    "light": Limits(),
+    "feather_px": Limits(high=32),
+    "padding_px": Limits(high=256),
+    "label": Limits(),
 }
-START: dict[str, Any] = {"severity": Inpaint.model_fields["severity"].default}
+SCRIPTS = ("which_controls.js", "which_picker.js", "which_presets.js")
 
 
-@dataclass(frozen=True)
-class Which:
-    """The card's controls."""
-
-    form: Form
-    product: Any
-    defect: Any
-    about: Any
-    dice: Any
-
-
-def first() -> str:
+def first(say: Language) -> str:
     """The choice that stands when the page opens."""
-    return menu.defects(menu.FIRST)[0][1]
+    return menu.defects(say, menu.FIRST)[0][1]
 
 
-def draw() -> Which:
-    """The card, in the block that is open."""
-    form = Form(Inpaint, FIELDS)
-    with gr.Column(elem_classes="card", elem_id="which"):
-        product = gr.Dropdown(menu.products(), value=menu.FIRST, label="Product", elem_id="product")
-        defect = gr.Dropdown(menu.defects(menu.FIRST), value=first(), label="Defect", elem_id="defect")
-        about = gr.Markdown(menu.help_text(first()), elem_id="about")
-        form.draw("severity")
-        with gr.Row(elem_id="seeds"):
-            form.draw("num_images", "seed")
-            dice = gr.Button("New seed", elem_id="dice", min_width=44, scale=0)
-        with gr.Accordion("Expert", open=False, elem_id="expert"):
-            form.draw("light", "strength", "feather_px", "padding_px", "label")
-    return Which(form, product, defect, about, dice)
+def draw(say: Language, painted: str) -> Any:
+    """The card, in the block that is open. `painted` is the canvas's id on the page."""
+    return widget(
+        "which",
+        None,
+        scripts=[FOLDER / name for name in SCRIPTS],
+        menu=menu.catalogue(say),
+        fields=form.controls(say, Inpaint, LIMITS),
+        start=menu.START,
+        first={"product": menu.FIRST, "defect": first(say)},
+        put=None,
+        undo=None,
+        painted=painted,
+        words=say.table("which"),
+        elem_id="which",
+    )
 
 
-def wire(which: Which, painted: Any, element: str) -> None:
-    """`painted` is the canvas, `element` its id on the page."""
-    which.form.wire()
-    severity = which.form.control("severity")
-    about = [which.about, *which.form.inputs]
+def wire(context: Context, page: Page, card: Any, painted: Any) -> None:
+    """The card hears which area is painted, keeps what it holds, and has its presets saved."""
+    own = presets.own_folder(context.runs)
 
-    def of_product(product: str) -> list[Any]:
-        with watch.refusals():
-            found = menu.defects(product)
-        return [gr.update(choices=found, value=found[0][1]), *chosen(found[0][1])]
+    def offered(held: Any, project: Any) -> list[Any]:
+        """What there is to choose; and what was held, for a window that remembers nothing itself."""
+        found = context.projects.newest(project if isinstance(project, str) else "")
+        form = held or (found.form if found else {})
+        back = {"form": form, "memory": True, "nonce": str(time.time_ns())} if form else None
+        return [gr.update(menu=_menu(page.say, own), put=back), _titles(page.say, context)]
 
-    def chosen(defect: str) -> list[Any]:
-        with watch.refusals():
-            return [menu.help_text(defect), *which.form.show({**START, **menu.fields(defect)})]
+    def keep(held: Any, project: Any) -> Any:
+        if isinstance(held, dict):
+            shelf.keep_form(context, page.say, project, held)
+        return held
 
-    def note(event: Any) -> None:
-        event(None, [which.defect, severity], None, js=canvas.assign(element))
+    painted.select(None, None, None, js="() => { document.querySelector('#which .wh').which.pull(); return []; }")
+    page.here.arrive(offered, [page.form, page.project], [card, painted], **QUIET)
+    card.keep(keep, [card, page.project], page.form, **QUIET)
+    card.preset(_changer(context, page.say), None, [card, painted], **QUIET)
 
-    note(which.product.input(of_product, which.product, [which.defect, *about], **QUIET).then)
-    note(which.defect.input(chosen, which.defect, about, **QUIET).then)
-    note(severity.input)
-    which.dice.click(lambda: random.randint(0, SEED_MAX), None, which.form.control("seed"), **QUIET)
-    shown = [which.defect, severity]
-    painted.select(None, shown, shown, js=canvas.active(element)).then(menu.help_text, shown[0], which.about, **QUIET)
+
+def _menu(say: Language, own: Path) -> dict[str, Any]:
+    """The menu as it is now; its time makes the widget hear of it also when nothing is new."""
+    return {**menu.catalogue(say, own), "at": str(time.time_ns())}
+
+
+def _titles(say: Language, context: Context) -> Any:
+    return gr.update(titles=menu.titles(say, presets.own_folder(context.runs)))
+
+
+def _changer(context: Context, say: Language) -> Callable[[gr.EventData], list[Any]]:
+    """Saves, renames, deletes or puts back one of a person's own presets; what undoes it goes back with the menu."""
+    own = presets.own_folder(context.runs)
+
+    def change(event: gr.EventData) -> list[Any]:
+        with watch.refusals(say):
+            asked = event._data if isinstance(event._data, dict) else {}
+            said = changed(own, say, asked)
+            return [gr.update(menu=_menu(say, own), undo=said), _titles(say, context)]
+
+    return change
+
+
+def changed(own: Path, say: Language, asked: dict[str, Any]) -> dict[str, Any]:
+    """What became of a preset: the sentence, which choice stands now, and what undoes it. Raises BadInput, Missing."""
+    does, id, label = (str(asked.get(name, "")) for name in ("do", "id", "label"))
+    if does == "save":
+        kept = presets.save(own, str(asked.get("product", "")), label, _fields(asked))
+        return _said(say, "saved", kept, kept.id, {"do": "delete", "id": kept.id})
+    if does == "rename":
+        before = presets.get(id, own=own).label
+        kept = presets.rename(own, id, label)
+        return _said(say, "renamed", kept, kept.id, {"do": "rename", "id": id, "label": before})
+    if does == "delete":
+        known = presets.products(own=own)
+        product = known[id.partition("/")[0]].label if id.partition("/")[0] in known else ""
+        gone = presets.delete(own, id)
+        back = {"do": "restore", "id": id, "label": gone.label, "product": product, "fields": gone.fields}
+        return _said(say, "deleted", gone, str(gone.fields.get("defect", "")), back)
+    if does == "restore":
+        gone = Preset(id, id.partition("/")[0], label, "inpaint", _fields(asked), own=True)
+        kept = presets.restore(own, gone, str(asked.get("product", "")))
+        return _said(say, "back", kept, kept.id, {"do": "delete", "id": id})
+    raise BadInput(f"do {does[:40]!r}: a preset can be saved, renamed, deleted or put back", "do")
+
+
+def _fields(asked: dict[str, Any]) -> dict[str, Any]:
+    given = asked.get("fields")
+    if not isinstance(given, dict) or not given.get("defect"):
+        raise BadInput("a preset of the page says which defect: choose one, then save it", "defect")
+    return given
+
+
+def _said(say: Language, key: str, preset: Preset, chosen: str, undo: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "sentence": say(f"which.own.{key}", label=preset.label),
+        "chosen": chosen,
+        "undo": undo,
+        "at": str(time.time_ns()),
+    }

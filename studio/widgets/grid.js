@@ -3,7 +3,7 @@
 
 const root = element.querySelector(".grd"), tiles = root.querySelector(".grd-tiles"), find = (selector) => root.querySelector(selector);
 const WAIT_MS = 150, SEND_MS = 100;
-let items = [], here = 0, anchor = 0, last = false, told = 0, waiting = 0, sent = "", away = false;
+let items = [], here = 0, anchor = 0, last = false, told = 0, waiting = 0, sent = "", away = false, held = 0;
 const chosen = new Map(), unsent = new Map(), undone = []; // chosen: id -> verdict; undone: [[id, verdict before], ...] of each step
 
 root.grid = { read: () => ({ ids: [...chosen.keys()], here: items[here] ? items[here].id : "" }) };
@@ -46,7 +46,7 @@ function mark() {
   root.dataset.here = items.length ? items[here].id : "";
   find(".grd-count").textContent = (chosen.size > 1 ? words.chosen.replace("%", chosen.size.toLocaleString()) : (total === 1 ? words.one : words.many).replace("%", total.toLocaleString()));
   find(".grd-place").textContent = items.length ? `${(value.first + 1).toLocaleString()}–${(value.first + items.length).toLocaleString()} / ${total.toLocaleString()}` : "";
-  const able = { undo: undone.length, open: items.length, remove: items.length, restore: items.length, discard: items.length, keep: items.length, newer: value.newer, older: value.older };
+  const able = { empty: held, undo: undone.length, open: items.length, remove: items.length, restore: items.length, discard: items.length, keep: items.length, newer: value.newer, older: value.older };
   for (const [act, may] of Object.entries(able)) find(`[data-act=${act}]`).disabled = !may;
 }
 
@@ -54,7 +54,7 @@ function mark() {
 function tell() {
   clearTimeout(told);
   told = setTimeout(() => {
-    trigger("look");
+    if (root.offsetParent) trigger("look"); // else another picture is looked at, closer
     const now = [...chosen.keys()].join();
     if (now !== sent) trigger("choose");
     sent = now;
@@ -114,7 +114,8 @@ function turn(way) {
 function meant() { return chosen.size ? [...chosen] : items[here] ? [[items[here].id, items[here].verdict]] : []; }
 
 function send(changes) {
-  const verdicts = new Map(changes);
+  const verdicts = new Map(changes), before = new Map([...chosen, ...items.map((item) => [item.id, item.verdict])]);
+  for (const [id, verdict] of changes) held += (verdict === "deleted") - (before.get(id) === "deleted");
   for (const item of items) if (verdicts.has(item.id)) item.verdict = verdicts.get(item.id);
   for (const id of chosen.keys()) if (verdicts.has(id)) chosen.set(id, verdicts.get(id));
   for (const [id, verdict] of changes) unsent.set(id, verdict);
@@ -162,8 +163,22 @@ function open() {
   trigger("open", { id: items[here].id, ids: items.filter((item, place) => visible_after(place)).map((item) => item.id) });
 }
 
-const acts = { undo, open, remove: () => judge("deleted"), restore: () => judge(""), discard: () => judge("discarded"), keep: () => judge("kept"), newer: () => turn("newer"), older: () => turn("older") };
-root.querySelectorAll("button[data-act]").forEach((button) => button.addEventListener("click", () => { acts[button.dataset.act](); tiles.focus({ preventScroll: true }); }));
+// What is gone for good is asked for once more, by number.
+function ask() {
+  find(".grd-sure strong").textContent = held === 1 ? props.words.sure_one : props.words.sure.replace("%", held.toLocaleString());
+  find(".grd-sure").dataset.count = held;
+  find(".grd-sure").showModal();
+}
+
+function yes() {
+  const sure = find(".grd-sure");
+  sure.close();
+  flush();
+  trigger("empty", { count: Number(sure.dataset.count) });
+}
+
+const acts = { empty: ask, cancel: () => find(".grd-sure").close(), yes, undo, open, remove: () => judge("deleted"), restore: () => judge(""), discard: () => judge("discarded"), keep: () => judge("kept"), newer: () => turn("newer"), older: () => turn("older") };
+root.querySelectorAll("button[data-act]").forEach((button) => button.addEventListener("click", () => { acts[button.dataset.act](); if (button.dataset.act !== "empty") tiles.focus({ preventScroll: true }); }));
 
 const KEYS = {
   arrowright: (range) => step(1, range), arrowleft: (range) => step(-1, range), arrowdown: (range) => step(columns(), range), arrowup: (range) => step(-columns(), range),
@@ -184,6 +199,7 @@ tiles.addEventListener("keydown", (event) => {
 function load() {
   const value = props.value || {};
   items = (value.items || []).map((item) => ({ ...item }));
+  held = value.held || 0;
   if (!value.keep) { chosen.clear(); undone.length = 0; }
   for (const item of items) if (chosen.has(item.id)) chosen.set(item.id, item.verdict);
   here = anchor = last && items.length ? items.length - 1 : Math.max(0, items.findIndex((item) => item.id === value.at));

@@ -1,6 +1,6 @@
 // Hears the server's beat. The first one says that events may be sent. When beats stay away although the server answers,
 // the stream they came by is dead (the server was started again, the machine slept): only a fresh page gets a new one.
-// props, trigger and watch come from gr.HTML.
+// A file dropped where nobody takes it must not replace the page. props, trigger and watch come from gr.HTML.
 const PATIENCE_MS = 1000 * props.beat_s * 4;
 let heard = Date.now(), arrived = false;
 
@@ -16,3 +16,5 @@ setInterval(async () => {
   const answer = await fetch(props.alive).catch(() => null);
   if (answer && answer.ok) location.reload();
 }, PATIENCE_MS / 4);
+
+for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => { if (event.dataTransfer?.types.includes("Files")) event.preventDefault(); });

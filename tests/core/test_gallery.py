@@ -1,6 +1,7 @@
 """The index of finished pictures: complete, in order, page by page, and never a second truth beside the runs."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,33 @@ def test_menus_count_pictures(queue: Queue, gallery: Gallery) -> None:
     assert gallery.sources(10) == [("a", "a.png", 3), ("b", "b.png", 2)]
     assert gallery.newest_runs(10) == [(second, 2), (first, 3)]
     assert gallery.named([f"{first}/00002"])[0].areas == 2
+
+
+@pytest.mark.parametrize("wanted", [EVERY, Filter(defect="dent"), Filter(verdict="kept"), Filter(visibility=(1, 4))])
+def test_groups_count_just_the_pictures_that_are_found(queue: Queue, gallery: Gallery, wanted: Filter) -> None:
+    run = finish(queue, 6)
+    finish(queue, 4, source="b")
+    folders.judge(queue.runs / run, {"00001": "kept", "00002": "kept", "00003": "deleted"})
+    gallery.refresh()
+    alone: Counter[object] = Counter()
+    for one in gallery.every(wanted):
+        alone[one.run, one.source, one.defects, one.areas, one.verdict] += 1
+    groups = gallery.groups(wanted)
+    assert {(one.run, one.source, one.defects, one.areas, one.verdict): one.count for one in groups} == alone
+    assert len(groups) == len(alone)
+
+
+def test_pictures_without_a_source_are_not_thrown_together(queue: Queue, gallery: Gallery) -> None:
+    run = queue.submit(Inpaint(image="a.png", mask="m.png", defect="dent", num_images=2), owner=ME)
+    for index in range(2):
+        row = {"file": f"images/0000{index}.png", "thumb": "t.jpg", "defect": "dent", "regions": [{}]}
+        queue.start_item(run, ME, index)
+        queue.finish_item(run, ME, index, row)
+    gallery.refresh()
+    assert [(one.stem, one.source, one.count) for one in gallery.groups(EVERY)] == [
+        ("00000", None, 1),
+        ("00001", None, 1),
+    ]
 
 
 def test_an_index_that_was_deleted_is_made_again(queue: Queue, gallery: Gallery, runs: Path) -> None:

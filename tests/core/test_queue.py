@@ -1,11 +1,13 @@
 """The job table: order, leases, takeover, attempts, stop and resume."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -256,3 +258,88 @@ def test_a_runs_folder_that_is_a_file_is_refused_with_a_remedy(tmp_path: Path) -
     (tmp_path / "runs").write_text("")
     with pytest.raises(Problem, match="make it writable or choose another with --runs"):
         Queue(tmp_path / "runs")
+
+
+def test_what_a_worker_says_of_itself_is_told_with_it_and_goes_with_it(queue: Queue) -> None:
+    queue.beat(Owner.me(), "cpu", ("device",), {"title": "CPU", "held_bytes": 5})
+    queue.beat(Owner.me(), "cpu", ("device",), {"title": "CPU", "held_bytes": 6})
+    queue.beat(worker(), "cpu", ("cpu",))
+    said = {one["owner"]: one["report"] for one in queue.workers()}
+    assert said == {Owner.me(): {"title": "CPU", "held_bytes": 6}, worker(): {}}
+    queue.leave(Owner.me())
+    assert queue.reading.execute("SELECT count(*) FROM report").fetchone()[0] == 1
+
+
+def test_a_report_is_never_taken_for_that_of_a_later_worker_with_the_same_number(queue: Queue) -> None:
+    queue.beat(worker(), "cpu", ("cpu",), {"title": "the first"})
+    later = Owner("elsewhere", 1, 2.0)
+    queue.reading.execute("UPDATE worker SET born=2.0")  # as an older Flawsmith beats, which knows of no reports
+    assert [(one["owner"], one["report"]) for one in queue.workers()] == [(later, {})]
+
+
+def test_workers_that_were_killed_long_ago_are_forgotten(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue.beat(dead(), "cpu", ("cpu",), {"title": "gone"})
+    monkeypatch.setattr(queues, "FORGET_S", 0.05)
+    time.sleep(0.1)
+    queue.beat(Owner.me(), "cpu", ("cpu",))
+    for table in ("worker", "report"):
+        assert [row["pid"] for row in queue.reading.execute(f"SELECT pid FROM {table}")] == [os.getpid()]
+
+
+def test_a_job_table_of_an_earlier_version_is_gone_on_with_and_that_version_can_go_on_too(runs: Path) -> None:
+    old = sqlite3.connect(runs / "queue.db", isolation_level=None)
+    old.execute(
+        "CREATE TABLE worker(host TEXT NOT NULL, pid INTEGER NOT NULL, born REAL NOT NULL, device TEXT NOT NULL,"
+        " lanes TEXT NOT NULL, seen REAL NOT NULL, PRIMARY KEY(host, pid))"
+    )
+    beat = "INSERT INTO worker VALUES(?,?,?,?,?,?)"
+    old.execute(beat, ("elsewhere", 1, 1.0, "cpu", "cpu", time.time()))
+    queue = Queue(runs)
+    queue.beat(Owner.me(), "cpu", ("device",), {"title": "new"})
+    old.execute(beat, ("elsewhere", 2, 1.0, "cpu", "cpu", time.time()))
+    assert [one["report"] for one in queue.workers()] == [{}, {}, {"title": "new"}]
+    old.close()
+
+
+def test_a_worker_that_finds_nothing_free_leaves_the_tables_lock_alone(queue: Queue) -> None:
+    """Ten times a second each idle worker looks; whoever has something to write should not wait for it."""
+    queue.submit(ask(), owner=worker())
+    other = sqlite3.connect(queue.runs / "queue.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    began = time.monotonic()
+    assert queue.claim(worker(2), LANES) is None
+    assert time.monotonic() - began < 1
+    other.execute("ROLLBACK")
+    other.close()
+
+
+def test_a_claim_reads_no_request_but_its_own(queue: Queue) -> None:
+    queue.submit(ask(), owner=worker())
+    queue.reading.execute("UPDATE run SET request='{'")
+    mine = queue.submit(ask())
+    row = queue.claim(worker(2), LANES)
+    assert row
+    assert row.id == mine
+
+
+def test_a_run_that_changed_hands_after_it_was_looked_at_is_not_claimed(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = queue.submit(ask())
+    looked_at = Queue._can_be_had
+
+    def meanwhile(self: Queue, *found: Any) -> bool:
+        monkeypatch.setattr(Queue, "_can_be_had", looked_at)
+        assert queue.claim(worker(1), LANES)
+        return looked_at(self, *found)
+
+    monkeypatch.setattr(Queue, "_can_be_had", meanwhile)
+    assert queue.claim(worker(2), LANES) is None
+    assert queue.get(run).owner == worker(1)
+
+
+def test_what_is_not_over_is_counted(queue: Queue) -> None:
+    queue.end(queue.submit(ask(), owner=worker()), worker(), "done")
+    queue.submit(ask(), owner=worker())
+    queue.submit(ask())
+    assert queue.count_open() == len(queue.open()) == 2

@@ -135,6 +135,28 @@ def test_regions_take_the_request_s_seed_and_light_unless_they_have_their_own() 
     assert [area.seed for area in request.for_image(2).areas()] == [7, 42]
 
 
+def test_regions_take_the_request_s_margins_unless_they_have_their_own() -> None:
+    regions = [
+        {"mask": "a.png", "defect": "hole"},
+        {"mask": "b.png", "defect": "hole", "padding_px": 9, "feather_px": 0},
+    ]
+    request = parse({"task": "inpaint", "image": "a.png", "padding_px": 50, "feather_px": 3, "regions": regions})
+    assert isinstance(request, Inpaint)
+    assert [(one.padding_px, one.feather_px) for one in request.areas()] == [(50, 3), (9, 0)]
+    alone = parse({"task": "inpaint", "image": "a.png", "mask": "b.png", "defect": "hole", "feather_px": 7})
+    assert isinstance(alone, Inpaint)
+    assert [(one.padding_px, one.feather_px) for one in alone.areas()] == [(64, 7)]
+
+
+def test_a_region_without_margins_of_its_own_is_written_as_before_there_were_any() -> None:
+    regions = [{"mask": "a.png", "defect": "hole"}, {"mask": "b.png", "defect": "hole", "padding_px": 9}]
+    request = parse({"task": "inpaint", "image": "a.png", "regions": regions})
+    first, second = request.model_dump(mode="json")["regions"]
+    assert list(first) == ["mask", "defect", "severity", "seed", "light", "look"]
+    assert second["padding_px"] == 9
+    assert parse(request.model_dump(mode="json")) == request
+
+
 def test_regions_without_a_seed_are_no_twins_and_take_the_request_s_severity() -> None:
     regions = [{"mask": "a.png", "defect": "hole"}, {"mask": "b.png", "defect": "hole", "severity": 0.2}]
     request = parse({"task": "inpaint", "image": "a.png", "seed": 5, "severity": 0.9, "regions": regions})

@@ -97,3 +97,19 @@ def test_a_wandering_line_starts_and_ends_where_it_should() -> None:
     assert stray[0] == 0
     assert stray[-1] == 0
     assert np.abs(stray).max() > 0.1
+
+
+@pytest.mark.parametrize("shape", ["blob", "flakes"])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_stroke_drawn_in_its_part_of_the_picture_is_the_one_drawn_over_all_of_it(
+    shape: str, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(seed)
+    size = (int(random.integers(200, 500)), int(random.integers(200, 500)))
+    points = random.uniform(-0.1, 1.1, (3, 2)) * size[::-1] if seed else np.array([[200.0, 40.0]])
+    width_px = float(random.uniform(8, 60))
+    found = shapes.draw(shape, size, points, width_px=width_px, seed=seed)
+    monkeypatch.setattr(shapes, "_around", lambda size, *_: (slice(0, size[0]), slice(0, size[1])))
+    whole = shapes.draw(shape, size, points, width_px=width_px, seed=seed)
+    assert whole.any()
+    assert np.count_nonzero(found != whole) <= 1  # none, but for the last digit of another machine's sums

@@ -140,6 +140,25 @@ def test_several_regions_are_each_their_own_defect(tmp_path: Path, runs: Path) -
     assert found["defect"] == "hole+stain"
 
 
+@pytest.mark.parametrize(("padding_px", "feather_px"), [(4, 9), (30, 0)])
+def test_a_region_s_own_margins_are_those_it_would_have_alone(
+    tmp_path: Path, runs: Path, padding_px: int, feather_px: int
+) -> None:
+    margins = {"padding_px": padding_px, "feather_px": feather_px}
+    _, alone = paint(tmp_path, runs, defect="dent", seed=3, **margins)
+    table = pictures.request(tmp_path)
+    region = {"mask": table["mask"], "defect": "dent", "severity": table["severity"], "seed": 3, **margins}
+    asked = requests.parse({"task": "inpaint", "image": table["image"], "seed": 3, "regions": [region]})
+    request = intake.from_paths(asked, Assets(runs))
+    with Worker(runs, "cpu", ()) as worker:
+        row = worker.serve(worker.queue.get(worker.queue.submit(request, owner=worker.owner)))
+    one, other = (images.read(run / "images" / "00000.png").pixels for run in (alone, runs / row.id))
+    assert (one == other).all()
+    outside = ~crop.feathered(pictures.disc(), feather_px)
+    assert (other == pictures.good())[outside].all()
+    assert rows(runs / row.id)[0]["scores"]["outside_max"] == 0
+
+
 def test_the_asked_label_is_the_painted_mask(tmp_path: Path, runs: Path) -> None:
     _, run = paint(tmp_path, runs, label="asked")
     assert (images.read_mask(run / "masks" / "00000.png") == pictures.disc()).all()

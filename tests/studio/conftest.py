@@ -52,10 +52,20 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
         yield running
 
 
+@pytest.fixture(autouse=True)
+def project_of_its_own(request: pytest.FixtureRequest) -> None:
+    """A new browser is shown the newest project and what is painted there: each test begins in an empty one."""
+    if "studio" in request.fixturenames and "browser" in request.fixturenames:
+        running = request.getfixturevalue("studio")
+        if isinstance(running, Studio):
+            ask(running.port, "POST", "/api/projects", data={"name": request.node.name[:40]})
+
+
 @contextmanager
-def started(runs: Path, port: int = 0) -> Iterator[Studio]:
+def started(runs: Path, port: int = 0, *flags: str) -> Iterator[Studio]:
     """app.py with its light worker, from the moment it can draw until it has ended."""
     command = [sys.executable, "app.py", "--no-browser", "--port", str(port), "--workers", "0", "--runs", str(runs)]
+    command += flags
     process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout
     try:

@@ -1,112 +1,67 @@
-"""The form: every control is its field, and what it gives back is a request."""
+"""The form: what the page is told of a request's fields is what the fields say of themselves."""
 
-from typing import Any
+from typing import Any, Literal
 
-import gradio as gr
 import pytest
+from pydantic import Field
 
-from pipelines.core import kinds, presets, requests
-from pipelines.core.errors import BadInput
+from pipelines.core import requests
 from pipelines.core.requests import Inpaint
-from studio import menu
-from studio.form import Form, Words, bounds
+from studio import form, i18n
+from studio.form import Limits, bounds
 from studio.tabs import which
 
-ASSET = "asset-" + "0" * 20
+SAY = i18n.language("en")
 
 
 @pytest.fixture
-def form() -> Form:
-    """The Paint tab's fields, drawn."""
-    made = Form(Inpaint, which.FIELDS)
-    made.draw(*which.FIELDS)
-    return made
+def told() -> dict[str, dict[str, Any]]:
+    """What the Paint tab's card is told."""
+    return form.controls(SAY, Inpaint, which.LIMITS)
 
 
-def defaults(form: Form) -> list[Any]:
-    return [control.value for control in form.inputs]
+def test_what_an_untouched_form_holds_is_the_request_as_it_comes(told: dict[str, dict[str, Any]]) -> None:
+    given = {"task": "inpaint", "image": "a.png", "mask": "b.png", "defect": "dent"}
+    held = {name: one["start"] for name, one in told.items()}
+    assert requests.parse({**given, **held}) == requests.parse(given)
 
 
-def test_an_untouched_form_is_the_request_as_it_comes(form: Form) -> None:
-    given = {"task": "inpaint", "image": ASSET, "mask": ASSET, "defect": "dent"}
-    assert requests.parse({**given, **form.read(defaults(form))}) == requests.parse(given)
-
-
-@pytest.mark.parametrize("name", which.FIELDS)
-def test_bounds_and_help_of_a_control_are_the_fields_own(form: Form, name: str) -> None:
-    info = Inpaint.model_fields[name]
-    control = next(field for field in form.fields if field.name == name).parts[-1]
-    assert info.description
-    assert info.description in control.info
-    assert f"`{name}`" in control.info
+@pytest.mark.parametrize("name", which.LIMITS)
+def test_bounds_and_help_are_the_fields_own(told: dict[str, dict[str, Any]], name: str) -> None:
+    info, one = Inpaint.model_fields[name], told[name]
+    assert one["help"] == info.description
+    assert one["label"]
     low, high = bounds(info)
-    if isinstance(control, gr.Slider | gr.Number):
-        assert control.minimum == low
-        assert control.maximum == (which.FIELDS[name].high or high)
-        assert high is not None
-        assert control.maximum <= high
+    if one["kind"] in ("slide", "number"):
+        assert one["low"] == low
+        assert one["high"] == (which.LIMITS[name].high or high)
+        assert one["high"] <= high
 
 
-def test_a_strict_upper_bound_is_not_on_the_slider(form: Form) -> None:
-    assert form.fields[[field.name for field in form.fields].index("light")].parts[1].maximum == 359
+def test_every_field_has_the_control_of_its_kind(told: dict[str, dict[str, Any]]) -> None:
+    kinds = {"severity": "slide", "strength": "slide", "num_images": "number", "seed": "number", "base": "text"}
+    more = {"light": "slide", "feather_px": "slide", "padding_px": "slide", "label": "choice"}
+    assert {name: one["kind"] for name, one in told.items()} == {**kinds, **more}
 
 
-def test_a_choice_shows_words_and_gives_the_fields_value(form: Form) -> None:
-    assert form.control("label").choices == [("What changed", "changed"), ("What was painted", "asked")]
+def test_a_strict_upper_bound_is_not_on_the_slider(told: dict[str, dict[str, Any]]) -> None:
+    assert told["light"]["high"] == 359
 
 
-def test_a_field_that_may_be_empty_has_a_switch(form: Form) -> None:
-    values = defaults(form)
-    at = form.inputs.index(form.control("light"))
-    assert form.read(values)["light"] is None
-    values[at : at + 2] = [False, 90]
-    assert form.read(values)["light"] == 90
+def test_a_choice_shows_words_and_gives_the_fields_value(told: dict[str, dict[str, Any]]) -> None:
+    assert told["label"]["choices"] == [["changed", "What changed"], ["asked", "What was painted"]]
 
 
-def test_a_preset_sets_what_it_names_and_leaves_the_rest(form: Form) -> None:
-    updates = form.show({"severity": 0.8, "light": 45.0, "look": {"fluid": "oil"}})
-    by_control = dict(zip([control.elem_id for control in form.inputs], updates, strict=True))
-    assert by_control["field-severity"]["value"] == 0.8
-    assert by_control["auto-light"]["value"] is False
-    assert by_control["field-light"] == {**by_control["field-light"], "value": 45.0, "visible": True}
-    assert by_control["field-feather_px"] == gr.skip()
+def test_only_a_field_that_may_be_empty_says_what_emptiness_means(told: dict[str, dict[str, Any]]) -> None:
+    assert {name for name, one in told.items() if "auto" in one} == {"light"}
 
 
-def test_a_new_field_becomes_a_control_of_its_kind() -> None:
+def test_a_field_of_another_kind_is_told_as_such() -> None:
     class Sample(requests.Request):
         task: str = "sample"
-        tiles: bool = True
-        remark: str = "x"
+        seed: bool = Field(True, description="x")
+        label: str = Field("y", description="x")
+        strength: Literal["a"] = "a"
 
-    made = Form(Sample, {"tiles": Words("Tiles"), "remark": Words("Remark")})
-    made.draw("tiles", "remark")
-    assert [type(control) for control in made.inputs] == [gr.Checkbox, gr.Textbox]
-    assert made.read([False, "y"]) == {"tiles": False, "remark": "y"}
-
-
-def test_every_choice_of_the_menu_is_a_request_that_passes(form: Form) -> None:
-    given = {"task": "inpaint", "image": ASSET, "mask": ASSET}
-    choices = [choice for _, product in menu.products() for _, choice in menu.defects(product)]
-    assert {menu.fields(choice)["defect"] for choice in choices} == set(kinds.load())
-    for choice in choices:
-        found = requests.parse({**given, **form.read(defaults(form)), **menu.fields(choice)})
-        assert isinstance(found, Inpaint)
-        assert found.defect == menu.fields(choice)["defect"]
-        assert menu.help_text(choice).endswith(f"`{menu.fields(choice)['defect']}`")
-        assert menu.titles()[choice]
-
-
-def test_the_menu_begins_with_any_product_and_ends_with_everything() -> None:
-    ids = [id for _, id in menu.products()]
-    assert ids[0] == "generic"
-    assert ids[-1] == menu.EVERY
-    assert set(ids[:-1]) == set(presets.products())
-
-
-def test_a_product_or_defect_that_is_not_there_is_named() -> None:
-    with pytest.raises(BadInput, match=r"no product 'cheese'; there is .*steel"):
-        menu.defects("cheese")
-    with pytest.raises(BadInput, match=r"no defect 'melt'; choose one of .*scratch"):
-        menu.fields("melt")
-    with pytest.raises(BadInput, match="no preset 'steel/melt'; there is "):
-        menu.fields("steel/melt")
+    told = form.controls(SAY, Sample, {"seed": Limits(), "label": Limits()})
+    assert {name: one["kind"] for name, one in told.items()} == {"seed": "switch", "label": "text"}

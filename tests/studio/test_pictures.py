@@ -12,13 +12,14 @@ from pipelines.core import images
 from pipelines.core.assets import Asset
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.queue import Owner
-from pipelines.core.requests import Inpaint, parse
+from pipelines.core.requests import parse
+from studio import i18n, results
 from studio import pictures as seen
-from studio import results
-from studio.canvas import Area, Painting
+from studio.canvas import Area
 from studio.context import Context
-from studio.tabs import paint
 from tests import pictures
+
+SAY = i18n.language()
 
 
 @pytest.fixture
@@ -59,26 +60,18 @@ def test_what_is_no_mask_is_refused(context: Context) -> None:
         seen.full_size(Area(b"\x89PNG\r\n\x1a\nrubbish", "", None), part(context))
 
 
-def test_nothing_painted_is_a_sentence(context: Context) -> None:
-    with pytest.raises(BadInput, match="nothing is painted yet: paint over the place"):
-        paint.asked(context, Painting(part(context).id, ()), "scratch", {"severity": 0.5})
-    with pytest.raises(BadInput, match="no picture yet: open one"):
-        paint.asked(context, Painting("", ()), "scratch", {"severity": 0.5})
-    with pytest.raises(Missing, match="upload it first"):
-        paint.asked(context, Painting("asset-" + "0" * 20, ()), "scratch", {"severity": 0.5})
-
-
-def test_one_area_is_a_mask_and_several_are_regions(context: Context) -> None:
-    asset, values = part(context), {"severity": 0.5, "seed": 9}
-    one = parse(paint.asked(context, Painting(asset.id, (area(pictures.disc()),)), "scratch", values))
-    assert isinstance(one, Inpaint)
-    assert (one.defect, one.severity, one.seed, one.regions) == ("scratch", 0.5, 9, ())
-    both = (area(pictures.disc(), "steel/rust", 0.9), area(pictures.line(), "dent"))
-    two = parse(paint.asked(context, Painting(asset.id, both), "scratch", values))
-    assert isinstance(two, Inpaint)
-    assert [(one.defect, one.severity) for one in two.regions] == [("stain", 0.9), ("dent", 0.5)]
-    assert two.regions[0].look == {"fluid": "rust"}
-    assert two.regions[0].mask != two.regions[1].mask
+def test_a_mask_that_was_there_before_is_that_mask_still(context: Context) -> None:
+    large = part(context, 720, 960)
+    thin = np.zeros((720, 960), bool)
+    thin[100:500, 301] = True
+    known = context.assets.put(images.encode_png(thin), "by-hand.png").id
+    view = np.zeros((72, 96), bool)
+    view[10:50, 30] = True
+    other = view.copy()
+    other[60, 60] = True
+    assert seen.keep_masks(context, (area(view),), large, was=[known]) == [known]
+    assert seen.keep_masks(context, (area(other),), large, was=[known, "asset-" + "0" * 20]) != [known]
+    assert seen.keep_masks(context, (area(view),), large) != [known]
 
 
 def test_a_browser_is_given_what_it_can_show(context: Context) -> None:
@@ -96,7 +89,7 @@ def test_a_file_that_is_no_picture_does_not_come_onto_the_canvas(context: Contex
 
 
 def test_every_sample_opens(context: Context) -> None:
-    strip = seen.strip()
+    strip = seen.strip(SAY)
     assert [one["id"] for one in strip] == list(seen.samples())
     for one in strip:
         shown = seen.shown(seen.take_sample(context, one["id"]))
@@ -115,7 +108,7 @@ def test_every_sample_opens(context: Context) -> None:
     ],
 )
 def test_scores_are_said_in_plain_words(scores: tuple[float, ...], tones: list[str], words: list[str]) -> None:
-    facts = results.facts(dict(zip(("outside_max", "fidelity", "visibility"), scores, strict=True)))
+    facts = results.facts(SAY, dict(zip(("outside_max", "fidelity", "visibility"), scores, strict=True)))
     assert [fact["tone"] for fact in facts] == tones
     for fact, word in zip(facts, words, strict=True):
         assert word in fact["text"]
@@ -149,8 +142,8 @@ def finished(context: Context, count: int) -> str:
 
 def test_a_runs_pictures_are_shown_with_their_verdicts(context: Context) -> None:
     run = finished(context, 3)
-    results.judge(context, run, "00001", "kept")
-    found = results.comparison(context, context.queue.get(run))
+    results.judge(context, {f"{run}/00001": "kept"})
+    found = results.comparison(context, SAY, context.queue.get(run))
     assert [item["verdict"] for item in found["items"]] == ["", "kept", ""]
     assert found["items"][1]["after"] == f"/files/{run}/images/00001.png"
     assert found["items"][1]["before"].startswith("/files/asset-")
@@ -160,10 +153,9 @@ def test_a_runs_pictures_are_shown_with_their_verdicts(context: Context) -> None
 def test_kept_is_counted_by_run_and_taken_back(context: Context) -> None:
     first, second = finished(context, 2), finished(context, 1)
     for run, stem in ((first, "00000"), (first, "00001"), (second, "00000")):
-        results.judge(context, run, stem, "kept")
+        results.judge(context, {f"{run}/{stem}": "kept"})
     assert results.kept(context) == {first: 2, second: 1}
-    results.judge(context, first, "00000", "")
-    results.judge(context, second, "00000", "discarded")
+    results.judge(context, {f"{first}/00000": "", f"{second}/00000": "discarded"})
     assert results.kept(context) == {first: 1}
 
 
@@ -171,7 +163,7 @@ def test_kept_is_counted_by_run_and_taken_back(context: Context) -> None:
 def test_only_a_picture_of_the_run_can_be_judged(context: Context, stem: str) -> None:
     run = finished(context, 1)
     with pytest.raises((BadInput, Missing)):
-        results.judge(context, run, stem, "kept")
+        results.judge(context, {f"{run}/{stem}": "kept"})
     assert results.kept(context) == {}
 
 
@@ -179,15 +171,15 @@ def test_only_a_run_that_is_there_can_be_judged_and_only_in_known_words(context:
     run = finished(context, 1)
     for wrong in ("../assets", "nothing", ""):
         with pytest.raises(Missing):
-            results.judge(context, wrong, "00000", "kept")
-    with pytest.raises(BadInput, match="verdict 'loved': choose kept or discarded"):
-        results.judge(context, run, "00000", "loved")
+            results.judge(context, {f"{wrong}/00000": "kept"})
+    with pytest.raises(BadInput, match="verdict 'loved': choose kept, discarded or deleted"):
+        results.judge(context, {f"{run}/00000": "loved"})
 
 
 def test_a_run_that_makes_no_pictures_has_nothing_to_compare(context: Context) -> None:
     run = finished(context, 1)
     export = context.queue.submit(parse({"task": "export", "data": [run]}))
-    assert results.comparison(context, context.queue.get(export)) == {"run": "", "items": []}
-    assert results.comparison(context, None) == {"run": "", "items": []}
+    assert results.comparison(context, SAY, context.queue.get(export)) == {"run": "", "items": []}
+    assert results.comparison(context, SAY, None) == {"run": "", "items": []}
     with pytest.raises(Missing, match=r"no export\.zip"):
         results.download(context, context.queue.get(export))

@@ -196,3 +196,45 @@ def test_everything_needed_is_in_sight(window: Any, width: int, height: int) -> 
         assert box["y"] >= 0, needed
         assert box["y"] + box["height"] <= height, needed
         assert box["x"] + box["width"] <= width, needed
+
+
+def test_on_a_low_screen_the_export_options_need_no_scrolling(window: Any) -> None:
+    window.set_viewport_size({"width": 1024, "height": 768})
+    window.wait_for_selector("#pack-export >> text=Export 72 pictures")
+    window.click("#pack-more button")
+    window.wait_for_selector("#pack-name input")
+    window.wait_for_function("document.querySelector('#pack-name input').getBoundingClientRect().height > 20")
+    for needed in ("#pack-format", "#pack-name input", "#pack-shares input", "#pack-pairs input", "#pack-export"):
+        for one in window.locator(needed).all():
+            box = one.bounding_box()
+            assert box["y"] + box["height"] <= 768, needed
+    room = window.evaluate(
+        "(({ scrollHeight, clientHeight }) => scrollHeight - clientHeight)(document.querySelector('#review-right'))"
+    )
+    assert room <= 0
+
+
+def test_the_trash_is_emptied_after_a_yes_that_names_the_count(window: Any, gallery: Studio) -> None:
+    runs = ask(gallery.port, "GET", "/api/runs").json()["runs"]
+    run = next(one["id"] for one in runs if one["task"] == "inpaint")
+    gone = [f"{run}/{stem}" for stem in ("00058", "00059")]
+    press(window, "Shift+ArrowRight", "Delete")
+    counted(window, "Deleted 2")
+    assert verdicts(gallery) == dict.fromkeys(gone, "deleted")
+    assert window.is_hidden(".grd-empty")
+    window.locator("#review-verdict label", has_text="Deleted").click()
+    window.wait_for_selector(".grd[data-trash='1'] .grd-tile")
+    window.click(".grd-restore")  # the first of the two
+    counted(window, "Deleted 1")
+    window.click(".grd-empty")
+    assert window.inner_text(".grd-sure strong") == "Delete 1 picture for good?"
+    press(window, "Escape")
+    assert verdicts(gallery) == {gone[0]: "deleted"}
+    window.click(".grd-empty")
+    window.click(".grd-sure [data-act=yes]")
+    window.wait_for_selector(".grd-none >> text=No picture here")
+    counted(window, "Deleted 0")
+    counted(window, "All 71")
+    assert not list((gallery.runs / run).rglob("00058*"))
+    assert len(list((gallery.runs / run).rglob("00059*"))) == 4
+    assert verdicts(gallery) == {}

@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.core import images
+from pipelines.core import images, png, presets
 from pipelines.core.requests import Export, Inpaint
 from pipelines.worker import Worker
 from studio import events, routes
@@ -105,6 +105,23 @@ def test_what_can_be_asked_is_listed_with_its_schema(shared: Studio) -> None:
     assert defects["scratch"]["parameters"]
     unknown = shared.get("/api/tasks/paint")
     assert (unknown.status, unknown.error["code"]) == (404, "missing")
+
+
+def test_own_presets_are_listed_beside_those_that_come_with_the_studio(studio: Studio) -> None:
+    own = presets.own_folder(studio.context.runs)
+    presets.save(own, "My castings", "Deep dent", {"defect": "dent", "severity": 0.9})
+    (own / "wood.toml").write_text("[broken")
+    found = {one["id"]: one for one in studio.get("/api/presets").json()}
+    assert found["my_castings/deep_dent"]["fields"] == {"defect": "dent", "severity": 0.9}
+    assert found["my_castings/deep_dent"]["own"] is True
+    assert found["wood/crack"]["own"] is False
+
+
+def test_an_upload_says_whether_it_carries_a_request(studio: Studio) -> None:
+    picture = np.full((8, 8, 3), 9, np.uint8)
+    made, plain = images.encode_png(picture, request={"task": "inpaint"}), images.encode_png(picture)
+    damaged = png.with_text(plain, images.KEYWORD, "{")
+    assert [studio.upload(one, "x.png").json()["request"] for one in (made, plain, damaged)] == [True, False, True]
 
 
 def test_a_request_becomes_a_picture_that_can_be_fetched(studio: Studio) -> None:

@@ -102,6 +102,7 @@ time.sleep(60)
     supervisor = Supervisor([post(deaf, "deaf worker"), post("import time; time.sleep(60)")], backoff=SOON, grace_s=0.5)
     supervisor.start()
     until(ready.exists)
+    until(lambda: all(one.pid for one in supervisor.standing()))
     pids = [one.pid for one in supervisor.standing()]
     started = time.monotonic()
     supervisor.stop()

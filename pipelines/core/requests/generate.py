@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pipelines.core import bases, kinds
 from pipelines.core.requests.base import BACKGROUND, IMAGE, INTERACTIVE, MASK, NORMAL, File, Part, Request
@@ -39,6 +39,7 @@ Light = Annotated[
         description="Where the light comes from, in degrees: 0 right, 90 top; empty = read from the picture",
     ),
 ]
+LATER = ("padding_px", "feather_px")
 LOOK_HELP = "The defect's own parameters; `show DEFECT` lists their names and bounds"
 
 
@@ -56,7 +57,15 @@ class Region(Part):
     severity: Severity | None = Field(None, description="How bad it is, 0 to 1; empty = the request's")
     seed: int | None = Field(None, ge=0, le=SEED_MAX, description="Its own seed; empty = follows from the request's")
     light: Light = None
+    padding_px: int | None = Field(None, ge=0, le=1024, description="Its own surroundings; empty = the request's")
+    feather_px: int | None = Field(None, ge=0, le=64, description="Its own soft edge; empty = the request's")
     look: Look = Field(default_factory=dict, description=LOOK_HELP)
+
+    @model_serializer(mode="wrap")
+    def _as_data(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the fields that came later, where they are empty: a picture's metadata stays the same to the byte."""
+        data: dict[str, Any] = handler(self)
+        return {name: value for name, value in data.items() if value is not None or name not in LATER}
 
     @model_validator(mode="after")
     def _own_parameters(self) -> Self:
@@ -113,11 +122,11 @@ class Inpaint(Request):
         return self
 
     def areas(self) -> tuple[Region, ...]:
-        """What is to be painted, one or many, with severity, light and seed settled."""
+        """What is to be painted, one or many, with everything settled that a region may leave to the request."""
         if self.regions:
             return tuple(self._settled(region, number) for number, region in enumerate(self.regions))
-        one: dict[str, Any] = {"mask": self.mask, "defect": self.defect, "severity": self.severity}
-        return (Region(**one, seed=self.seed, light=self.light, look=self.look),)
+        one: dict[str, Any] = {"mask": self.mask, "defect": self.defect, "seed": self.seed, "look": self.look}
+        return (self._settled(Region(**one), 0),)
 
     def _settled(self, region: Region, number: int) -> Region:
         return region.model_copy(
@@ -125,6 +134,8 @@ class Inpaint(Request):
                 "severity": self.severity if region.severity is None else region.severity,
                 "seed": sibling(self.seed, number) if region.seed is None else region.seed,
                 "light": self.light if region.light is None else region.light,
+                "padding_px": self.padding_px if region.padding_px is None else region.padding_px,
+                "feather_px": self.feather_px if region.feather_px is None else region.feather_px,
             }
         )
 

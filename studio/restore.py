@@ -1,0 +1,138 @@
+"""From a finished picture back to what it was made from: its picture, its painted areas, and every value asked for.
+
+What is asked again unchanged is the very request, so that it makes the same bytes. Knows requests and assets; nothing
+of Gradio or of how areas are drawn.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pipelines.core import files, ids, images, presets, requests
+from pipelines.core.assets import Asset
+from pipelines.core.errors import BadInput, Missing, Problem
+from pipelines.core.requests import Inpaint, Region
+from pipelines.core.requests.generate import SEED_MAX, sibling
+from studio import menu
+from studio.canvas import MOST_AREAS
+from studio.context import Context
+
+COMMON = ("base", "strength", "num_images", "seed", "label")
+"""What is asked once for a picture; the rest is asked for each area."""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a picture's request asks for, as far as it can be asked here."""
+
+    picture: Asset | None
+    """The good part it was painted on; None when it is not here."""
+    areas: list[dict[str, Any]]
+    """For each area the note of the canvas about it, and its mask by asset id."""
+    form: dict[str, Any]
+    """What the card takes."""
+    missing: tuple[str, ...]
+    """A sentence for what is not here."""
+
+
+def of_picture(context: Context, path: Path, name: str, product: str = "") -> Restored:
+    """What is in the PNG at `path`. Raises BadInput when it carries no request, or one this studio cannot ask."""
+    data = images.read_request(path, name)
+    if data is None:
+        raise BadInput(f"{name} carries no request: take a PNG that this studio made, as it was saved")
+    names = _names(data)
+    request = requests.parse(data)
+    if not isinstance(request, Inpaint):
+        raise BadInput(f"{name} was made by {request.task}, which is not painted: take a picture made under Paint")
+    return of_request(context, request, names, product)
+
+
+def of_run(context: Context, run: str, stem: str, product: str = "") -> Restored:
+    """What a run's picture was made from. Raises BadInput, Missing."""
+    path = picture_of(context, run, stem)
+    return of_picture(context, path, path.name, product)
+
+
+def picture_of(context: Context, run: str, stem: str) -> Path:
+    """Where the picture `stem` of a run is. Raises Missing, BadInput for a name that leads elsewhere."""
+    folder = context.runs / context.queue.get(run).id
+    path = files.inside(folder, PurePosixPath("images", f"{stem}.png").as_posix())
+    if not path.is_file():
+        raise Missing(f"run {run} has no picture {stem[:80]}: it may have been deleted")
+    return path
+
+
+def of_request(context: Context, request: Inpaint, names: Mapping[str, str], product: str) -> Restored:
+    """A request's picture and areas, looked for among the assets; `names` says what each asset was called."""
+    own = presets.own_folder(context.runs)
+    asked = request.areas()
+    if len(asked) > MOST_AREAS:
+        raise BadInput(f"it was painted in {len(asked)} areas: the canvas holds {MOST_AREAS}; run its request instead")
+    here, missing = context.assets.has(request.image), []
+    if not here:
+        name = names.get(request.image, request.image)
+        missing.append(
+            Missing(
+                f"the picture it was painted on, {name}, is not here: open that picture once, then drop this one again"
+            )
+        )
+    form: dict[str, Any] = {"common": {name: getattr(request, name) for name in COMMON}}
+    areas, at = [], product
+    for number, region in enumerate(asked):
+        at, note = _note(region, request.seed, number, at, own)
+        if number == 0:
+            form |= {"product": at, "area": note}
+        if context.assets.has(region.mask):
+            areas.append({**note, "mask": region.mask})
+        else:
+            name = names.get(region.mask, region.mask)
+            missing.append(Missing(f"the mask {name} is not here: open it under Mask, or paint that area anew"))
+    if not missing:
+        form["restored"] = request.model_dump(mode="json")
+    picture = context.assets.get(request.image) if here else None
+    return Restored(picture, areas if here else [], form, tuple(str(one) for one in missing))
+
+
+def _note(region: Region, seed: int, number: int, product: str, own: Path) -> tuple[str, dict[str, Any]]:
+    """(product, what the canvas notes) of an area. `turn` is how far its seed lies from the one it would have."""
+    asked = {
+        name: getattr(region, name) for name in ("defect", "severity", "light", "padding_px", "feather_px", "look")
+    }
+    product, choice = menu.closest(asked, product, own)
+    turn = ((region.seed or 0) - sibling(seed, number)) % (SEED_MAX + 1)
+    return product, {**asked, "look": dict(region.look), "defect": choice, **({"turn": turn} if turn else {})}
+
+
+def _names(data: Mapping[str, Any]) -> dict[str, str]:
+    """What each file was called when the picture was made, by the asset id it had."""
+    found: dict[str, str] = {}
+    parts = [data, *(one for one in data.get("regions") or () if isinstance(one, Mapping))]
+    for file in (part.get(name) for part in parts for name in ("image", "mask")):
+        if isinstance(file, Mapping) and set(file) == {"name", "sha256"}:
+            found[ids.asset(str(file["sha256"]), str(file["name"]))] = str(file["name"])
+    return found
+
+
+def masks(restored: Mapping[str, Any]) -> list[str]:
+    """The masks by asset id of a restored request, as the card gave it back."""
+    regions = restored.get("regions")
+    parts = [restored, *(one for one in regions if isinstance(one, dict))] if isinstance(regions, list) else [restored]
+    return [part["mask"] for part in parts if isinstance(part.get("mask"), str)]
+
+
+def again(asked: dict[str, Any], restored: Mapping[str, Any]) -> dict[str, Any]:
+    """`asked`, or where it asks for just what was restored, the restored request: the same picture, to the byte.
+
+    A restored request that cannot be read any more counts for nothing: what is on the page is what is asked.
+    """
+    if not restored:
+        return asked
+    try:
+        now = requests.parse(asked)
+        then = requests.parse({**restored, **{name: asked[name] for name in COMMON if name in asked}})
+    except Problem:
+        return asked
+    if not isinstance(now, Inpaint) or not isinstance(then, Inpaint) or now.image != then.image:
+        return asked
+    return then.model_dump(mode="json") if now.areas() == then.areas() else asked

@@ -1,0 +1,166 @@
+"""How pictures come onto the canvas: a sample, an upload, one of the project, a result to go on from; and how a result
+brings back the request it was made from. Whatever comes is put into the project that is open.
+
+Wires events of Paint; by which address a picture is shown and what a request holds is known elsewhere.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from pipelines.core.assets import Asset
+from pipelines.core.errors import Problem
+from studio import canvas, pictures, restore, shelf, watch
+from studio.context import Context
+from studio.page import QUIET, Page
+from studio.restore import Restored
+
+PAINT = "paint-where"
+"""The id of the stage with the canvas."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """The components that a picture's coming changes."""
+
+    painted: Any
+    strip: Any
+    stages: Any
+    compare: Any
+    card: Any
+
+
+def wire(context: Context, page: Page, at: Places) -> None:
+    """Every way a picture comes: by id, never by path."""
+    bring = Bring(context, page)
+    shown = [at.painted, at.stages, page.picture, at.card, page.project, at.strip]
+    known = [page.project, at.card]
+
+    def listen(event: Callable[..., Any], answer: Callable[..., Any]) -> None:
+        event(answer, known, shown, **QUIET)
+
+    listen(at.painted.open, bring.opened)
+    listen(at.painted.restore, bring.dropped)
+    listen(at.strip.pick, bring.picked)
+    listen(at.compare.start, bring.started)
+    page.sent.change(bring.sent, [page.sent, *known], shown, **QUIET)
+    page.here.arrive(bring.again, [page.picture, page.project], [at.painted, at.strip], **QUIET)
+    page.project.change(bring.strip, page.project, at.strip, **QUIET)
+    at.painted.refuse(bring.refused, None, None, **QUIET)
+
+
+@dataclass(frozen=True)
+class Bring:
+    """What each event answers with: canvas, stage, picture, card, project and strip. `held` is what the card holds."""
+
+    context: Context
+    page: Page
+
+    def opened(self, project: Any, held: Any, event: gr.EventData) -> list[Any]:
+        """An uploaded picture."""
+        with watch.refusals(self.page.say):
+            return self._open(project, self.context.assets.get(str(event.asset)))
+
+    def picked(self, project: Any, held: Any, event: gr.EventData) -> list[Any]:
+        """A picture of the strip: one of the project, or a sample."""
+        with watch.refusals(self.page.say):
+            asset, sample = str(event.asset), str(event.sample)
+            found = self.context.assets.get(asset) if asset else pictures.take_sample(self.context, sample)
+            return self._open(project, found)
+
+    def dropped(self, project: Any, held: Any, event: gr.EventData) -> list[Any]:
+        """An uploaded picture that carries a request; when it cannot be restored it is a picture like any other."""
+        with watch.refusals(self.page.say):
+            asset = self.context.assets.get(str(event.asset))
+            try:
+                found = restore.of_picture(self.context, asset.path, asset.name, _product(held))
+            except Problem as error:
+                watch.warn(self.page.say, str(error))
+                return self._open(project, asset)
+            return self._restored(project, found)
+
+    def started(self, project: Any, held: Any, event: gr.EventData) -> list[Any]:
+        """A result becomes the picture to paint on."""
+        with watch.refusals(self.page.say):
+            return self._start(project, str(event.run), str(event.stem))
+
+    def sent(self, order: Any, project: Any, held: Any) -> list[Any]:
+        """What another tab hands over: a project with its open picture, or a result to restore or to go on from."""
+        if not isinstance(order, dict) or order.get("to") != "paint":
+            return [gr.skip()] * 6
+        run, stem = str(order.get("run", "")), str(order.get("stem", ""))
+        with watch.refusals(self.page.say):
+            if run and order.get("start"):
+                return self._start(project, run, stem)
+            if run:
+                return self._restored(project, restore.of_run(self.context, run, stem, _product(held)))
+            return self._of_project(str(order.get("project", "")), str(order.get("asset", "")))
+
+    def again(self, asset: Any, project: Any) -> list[Any]:
+        """What was on the canvas before a refresh; in a browser that remembers none, what is open in the project."""
+        found = self.context.projects.newest(project if isinstance(project, str) else "")
+        id, open = (found.id, found.open) if found else ("", "")
+        return [self._back(id, asset) or self._back(id, open) or gr.skip(), self.strip(id)]
+
+    def strip(self, project: Any) -> dict[str, Any]:
+        """The project's pictures beside the samples."""
+        return shelf.strip(self.context, project if isinstance(project, str) else "")
+
+    def refused(self, event: gr.EventData) -> None:
+        """The canvas could not take a file."""
+        watch.warn(self.page.say, str(event.sentence))
+
+    def _open(self, project: Any, asset: Asset, card: Any = None, areas: Sequence[dict[str, Any]] = ()) -> list[Any]:
+        shown = pictures.shown(asset)
+        kept = shelf.took(self.context, self.page.say, project, [asset])
+        picture = canvas.shown(shown, areas=areas, drafts=_drafts(kept.id))
+        stage = gr.Tabs(selected=PAINT)
+        return [picture, stage, asset.id, gr.skip() if card is None else card, kept.id, self.strip(kept.id)]
+
+    def _start(self, project: Any, run: str, stem: str) -> list[Any]:
+        path = restore.picture_of(self.context, run, stem)
+        return self._open(project, self.context.assets.put(path, f"{run}-{path.name}"))
+
+    def _restored(self, project: Any, found: Restored) -> list[Any]:
+        """Picture, areas and values of a finished picture's request; what is missing is said, the rest is set."""
+        for sentence in found.missing:
+            watch.warn(self.page.say, sentence)
+        if found.picture is None:
+            return [gr.skip(), gr.Tabs(selected=PAINT), gr.skip(), put(found.form), gr.skip(), gr.skip()]
+        if not found.areas:
+            return self._open(project, found.picture, put(found.form))
+        form = {name: value for name, value in found.form.items() if name != "area"}  # it comes with the canvas's areas
+        return self._open(project, found.picture, put(form), found.areas)
+
+    def _of_project(self, id: str, asset: str) -> list[Any]:
+        form = self.context.projects.get(id).form if id else {}
+        card = put(form) if form else gr.skip()
+        picture = self._back(id, asset)
+        if picture is None:
+            return [gr.skip(), gr.skip(), gr.skip(), card, gr.skip(), self.strip(id)]
+        return [picture, gr.Tabs(selected=PAINT), asset, card, gr.skip(), self.strip(id)]
+
+    def _back(self, project: Any, asset: Any) -> dict[str, Any] | None:
+        """A picture that was open before, with what was painted on it; None when it is no longer kept."""
+        if not isinstance(asset, str) or not self.context.assets.has(asset):
+            return None
+        home = _drafts(project) if isinstance(project, str) and project else ""
+        return canvas.shown(pictures.shown(self.context.assets.get(asset)), drafts=home)
+
+
+def _drafts(project: str) -> str:
+    """Where the canvas keeps what is painted on the pictures of a project."""
+    return f"/api/projects/{project}/drafts"
+
+
+def put(form: dict[str, Any]) -> Any:
+    """What sets the card, also to what it was set to before."""
+    now = str(time.time_ns())
+    return gr.update(put={"form": {**form, "at": now}, "memory": False, "nonce": now})
+
+
+def _product(held: Any) -> str:
+    return str(held.get("product", "")) if isinstance(held, dict) else ""

@@ -1,0 +1,50 @@
+"""Hands a result from one tab to another: to be painted on, painted again, looked at, or added to the project.
+
+Says what is handed over; the tab that takes it hears `page.sent` and knows what to do with it. Only the project is
+served here: it takes a picture whether its tab was ever opened or not.
+"""
+
+import html
+import time
+from typing import Any
+
+import gradio as gr
+
+from studio import restore, shelf, watch
+from studio.context import Context
+from studio.page import QUIET, Page
+
+PAINT, REVIEW, DATA = "paint", "review", "data"
+
+
+def wire(context: Context, page: Page, compare: Any, *, start: bool = False) -> None:
+    """The menu of a comparison; with `start` also its button that goes on painting, where the tab has no canvas."""
+
+    def send(project: Any, event: gr.EventData) -> list[Any]:
+        to, run, stem = str(event.to), str(event.run), str(event.stem)
+        if to == DATA:
+            return [gr.skip(), gr.skip(), _added(context, page, project, run, stem)]
+        return [order(to, run, stem), gr.Tabs(selected=to), gr.skip()]
+
+    def go_on(event: gr.EventData) -> list[Any]:
+        return [order(PAINT, str(event.run), str(event.stem), start=True), gr.Tabs(selected=PAINT)]
+
+    compare.send(send, page.project, [page.sent, page.tabs, page.project], **QUIET)
+    if start:
+        compare.start(go_on, None, [page.sent, page.tabs], **QUIET)
+
+
+def order(to: str, run: str, stem: str, *, start: bool = False) -> dict[str, Any]:
+    """What `page.sent` holds; the time makes the same picture sent twice a new order."""
+    return {"to": to, "run": run, "stem": stem, "start": start, "at": str(time.time_ns())}
+
+
+def _added(context: Context, page: Page, project: Any, run: str, stem: str) -> str:
+    """Puts a copy of the result into the open project; returns the project's id."""
+    say = page.say
+    with watch.refusals(say):
+        path = restore.picture_of(context, run, stem)
+        found = shelf.took(context, say, project, [context.assets.put(path, f"{run}-{path.name}")], open=False)
+    told = html.escape(say("review.added", project=found.name))
+    gr.Info(told, title=say("shell.tabs.data"), duration=watch.TOAST_S)
+    return found.id

@@ -1,0 +1,44 @@
+// What the Data tab asks the server, and how files are found in what was dropped. Every refusal comes as an Error with the
+// server's sentence. Knows nothing of the screen.
+
+const COUNTING = new Intl.Collator(undefined, { numeric: true }); // part 2 before part 10
+const PICTURE = /\.(png|jpe?g|tiff?|bmp|webp)$/i;
+
+async function asked(method, address, body, signal) {
+  const json = body !== undefined && !(body instanceof FormData), headers = json ? { "Content-Type": "application/json" } : {};
+  let answer = null;
+  try { answer = await fetch(address, { method, headers, signal, body: json ? JSON.stringify(body) : body }); }
+  catch (silent) { throw Object.assign(new Error(props.words.unreachable), { lost: true }); }
+  const found = await answer.json();
+  if (!answer.ok) throw Object.assign(new Error(found.error.message), { status: answer.status });
+  return found;
+}
+
+function query(values) { return new URLSearchParams(values).toString(); }
+
+// Of a folder only pictures are meant: what lies beside them (lists, thumbnails of the system) is counted, not sent.
+function pictures_of(files) {
+  const place = (file) => file.place || file.webkitRelativePath || file.name;
+  const shown = files.filter((file) => !place(file).split("/").some((part) => part.startsWith("."))).sort((a, b) => COUNTING.compare(place(a), place(b)));
+  const found = shown.filter((file) => PICTURE.test(file.name));
+  return { found, left: shown.length - found.length };
+}
+
+// The files of a drop, folders opened. The entries must be asked for before anything is awaited.
+async function dropped_files(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) return { found: [...transfer.files], left: 0 };
+  const found = [], inside = [], waiting = entries.filter((entry) => entry.isDirectory);
+  for (const entry of entries) if (entry.isFile) found.push(await file_of(entry));
+  while (waiting.length) {
+    const reader = waiting.shift().createReader();
+    for (let some = await read(reader); some.length; some = await read(reader)) { // a hundred at a time
+      for (const entry of some) if (entry.isDirectory) { if (!entry.name.startsWith(".")) waiting.push(entry); } else inside.push(await file_of(entry));
+    }
+  }
+  const { found: more, left } = pictures_of(inside);
+  return { found: [...found, ...more], left };
+}
+
+function file_of(entry) { return new Promise((done, failed) => entry.file((file) => done(Object.assign(file, { place: entry.fullPath })), failed)); }
+function read(reader) { return new Promise((done, failed) => reader.readEntries(done, failed)); }

@@ -1,0 +1,222 @@
+// The card "which defect". What is chosen for an area is noted on the canvas and comes back when that area is taken up again;
+// what is chosen once for the picture stays here. Everything outlives a refresh, and goes to the server with Generate alone.
+// element, props, trigger and watch come from gr.HTML; Control, Picker, made and the presets' dialog from the files beside this.
+
+const find = (selector) => root.querySelector(selector);
+const AREA = ["severity", "light", "padding_px", "feather_px"], ONCE = ["strength", "num_images", "seed", "base", "label"];
+const PLACES = { severity: ".wh-rows", strength: ".wh-rows", num_images: ".wh-seeds", seed: ".wh-seeds", light: ".wh-area", feather_px: ".wh-area", padding_px: ".wh-area", base: ".wh-picture", label: ".wh-picture" };
+const FREE = ["num_images", "seed"]; // of these nobody has a usual value
+const MEMORY = "flawsmith-form-here", KEEP_MS = 600;
+const words = props.words, copy = (value) => JSON.parse(JSON.stringify(value)), sent = new Set();
+let held = null, touched = false, refused = "", keeping = null, look = [], looked = "";
+
+// -- the menu
+const product = (id) => props.menu.products.find((one) => one.id === id);
+const entry = (id) => props.menu.products.flatMap((one) => one.defects).find((one) => one.id === id);
+const every = () => props.menu.products.at(-1);
+
+// The product whose list holds a choice: the one that is open when it does.
+function home(choice) {
+  const holds = (one) => one && one.defects.some((each) => each.id === choice);
+  return holds(product(held.product)) ? held.product : (props.menu.products.find(holds) || every()).id;
+}
+
+function usual(choice) {
+  const said = (entry(choice) || entry(props.first.defect)).fields;
+  return { ...props.start, ...Object.fromEntries([...AREA, "look"].filter((name) => name in said).map((name) => [name, said[name]])) };
+}
+
+function area_of(note) {
+  const choice = entry(note.defect) ? note.defect : props.first.defect;
+  return copy({ ...usual(choice), ...note, defect: choice, title: entry(choice).label });
+}
+
+function fresh() {
+  const once = Object.fromEntries(ONCE.map((name) => [name, props.fields[name].start]));
+  return { product: props.first.product, expert: false, common: once, area: null, restored: null };
+}
+
+// -- what is held
+function canvas() { return document.querySelector(`#${props.painted} .mc`)?.canvas; }
+
+function changed(on_area) {
+  if (on_area && canvas()) canvas().assign(copy(held.area));
+  held.at = Date.now();
+  touched = true;
+  keep();
+  draw();
+}
+
+// Until the menu with a person's own presets is here, what was held may name one that is not known yet: it stays as it was.
+function keep() {
+  props.value = copy(held);
+  if (!touched && !root.dataset.offered) return;
+  sessionStorage.setItem(MEMORY, JSON.stringify(held));
+  clearTimeout(keeping);
+  keeping = setTimeout(() => { sent.add(held.at); trigger("keep"); }, KEEP_MS);
+}
+
+function choose(choice) {
+  held.area = { ...area_of({ defect: choice }), turn: 0 };
+  const said = entry(choice).fields;
+  for (const name of ONCE) if (name in said) held.common[name] = said[name];
+  held.product = home(choice);
+  changed(true);
+}
+
+function set(name, value) {
+  if (AREA.includes(name)) held.area[name] = value;
+  else if (name === "base" && !ready(value)) { refused = value; draw(); return; }
+  else held.common[name] = value;
+  refused = "";
+  changed(AREA.includes(name));
+}
+
+function set_look(name, value) {
+  if (value === null || value === undefined) delete held.area.look[name]; else held.area.look[name] = value;
+  changed(true);
+}
+
+function ready(name) { return props.menu.bases.every((one) => one.name !== name || one.ready); }
+
+function all_back() {
+  const said = entry(held.area.defect).fields;
+  for (const name of ONCE) if (!FREE.includes(name)) held.common[name] = said[name] ?? props.fields[name].start;
+  held.area = { ...area_of({ defect: held.area.defect }), turn: 0 };
+  changed(true);
+}
+
+// What a preset of this says: what differs from where everybody starts, and how severe it is.
+function preset_fields() {
+  const { area, common } = held, found = { defect: entry(area.defect).fields.defect, severity: area.severity };
+  for (const name of ["light", "padding_px", "feather_px"]) if (area[name] !== props.start[name]) found[name] = area[name];
+  if (Object.keys(area.look).length) found.look = area.look;
+  for (const name of ONCE) if (!FREE.includes(name) && common[name] !== props.fields[name].start) found[name] = common[name];
+  return found;
+}
+
+// -- on the page
+const pickers = {
+  product: new Picker(find("#product"), words.product, "product", (id) => { held.product = id; choose(product(id).defects[0].id); }),
+  defect: new Picker(find("#defect"), words.defect, "defect", choose),
+};
+const controls = Object.fromEntries(Object.entries(props.fields).map(([name, field]) => {
+  const make = name === "base" ? { ...field, kind: "choice", choices: [] } : field;
+  const control = new Control(name, `field-${name}`, make, words, (value) => set(name, value));
+  if (name === "num_images" || name === "seed") find(".wh-seeds").insertBefore(control.box, find("#dice")); else find(PLACES[name]).append(control.box);
+  return [name, control];
+}));
+const unready = made("p", { className: "wh-why" });
+unready.setAttribute("role", "status");
+controls.base.box.append(unready);
+
+function draw() {
+  const chosen = entry(held.area.defect), kind = props.menu.kinds[chosen.fields.defect], expected = usual(held.area.defect);
+  const tagged = (one) => ({ ...one, tag: one.own ? words.own.tag : "" });
+  held.product = home(held.area.defect);
+  pickers.product.show(props.menu.products, held.product);
+  pickers.defect.show(product(held.product).defects.map(tagged), held.area.defect);
+  find("#about").replaceChildren(kind.help, " ", made("code", {}, chosen.fields.defect));
+  find(".wh-own").hidden = !chosen.own;
+  bases();
+  for (const name of AREA) controls[name].show(held.area[name], expected[name], name in chosen.fields);
+  for (const name of ONCE) controls[name].show(held.common[name], FREE.includes(name) ? held.common[name] : chosen.fields[name] ?? props.fields[name].start, name in chosen.fields);
+  draw_look(chosen, kind);
+  root.dataset.mode = held.expert ? "expert" : "simple";
+  root.querySelectorAll("[data-mode]").forEach((one) => one.setAttribute("aria-pressed", (one.dataset.mode === "expert") === held.expert));
+  const all = [...Object.values(controls), ...look].filter((one) => one.changed), hidden = all.filter((one) => one.box.closest(".wh-expert"));
+  find(".wh-all").hidden = !all.length;
+  find(".wh-hidden").hidden = held.expert || !hidden.length;
+  find(".wh-hidden").textContent = words.hidden.replace("%", hidden.map((one) => one.field.label).join(", "));
+  find(".wh-broken").replaceChildren(...props.menu.broken.map((sentence) => made("p", { className: "wh-why" }, sentence)));
+  root.dataset.ready = "1";
+  document.dispatchEvent(new CustomEvent("flawsmith-form"));
+}
+
+function draw_look(chosen, kind) {
+  if (looked !== chosen.fields.defect + JSON.stringify(kind)) {
+    looked = chosen.fields.defect + JSON.stringify(kind);
+    look = kind.look.map((one) => new Control(one.name, `look-${one.name}`, { ...one, auto: words.auto }, words, (value) => set_look(one.name, value)));
+    find(".wh-look").replaceChildren(...look.map((one) => one.box));
+  }
+  const said = chosen.fields.look || {};
+  for (const one of look) {
+    const { mild, severe } = one.field, drawn = mild === undefined ? undefined : mild + held.area.severity * (severe - mild);
+    one.show(held.area.look[one.name] ?? null, said[one.name] ?? null, one.name in said, drawn);
+  }
+}
+
+function bases() {
+  const { base } = controls, text = (one) => (one.ready ? one.label : words.base_away.replace("%", one.label));
+  base.field.choices = props.menu.bases.map((one) => [one.name, one.label]);
+  base.input.replaceChildren(...props.menu.bases.map((one) => made("option", { value: one.name }, text(one))));
+  const found = props.menu.bases.find((one) => one.name === (refused || held.common.base));
+  unready.textContent = found ? found.why : "";
+}
+
+root.querySelectorAll(".wh-modes button").forEach((button) => { button.onclick = () => { held.expert = button.dataset.mode === "expert"; changed(false); }; });
+find(".wh-hidden").onclick = () => { held.expert = true; changed(false); find(".wh-expert").scrollIntoView({ block: "nearest" }); };
+find(".wh-all").onclick = all_back;
+find("#dice").onclick = () => set("seed", crypto.getRandomValues(new Uint32Array(1))[0]);
+find("[data-own=save]").onclick = () => {
+  const here = held.product === every().id ? props.menu.products[0] : product(held.product), others = props.menu.products.slice(0, -1);
+  ask_name(words.own.save, "", here.label, others, (label, wanted) => {
+    const known = others.find((one) => one.label === wanted);
+    trigger("preset", { do: "save", product: known ? known.id : wanted, label, fields: preset_fields() });
+  });
+};
+find("[data-own=rename]").onclick = () => ask_name(words.own.rename, entry(held.area.defect).label, null, [], (label) => trigger("preset", { do: "rename", id: held.area.defect, label }));
+find("[data-own=delete]").onclick = () => trigger("preset", { do: "delete", id: held.area.defect });
+
+root.which = {
+  // What goes with Generate.
+  read() { return copy(held); },
+  why() { return (props.menu.bases.find((one) => one.name === held.common.base) || {}).why || ""; },
+  // Another area was taken up: what is noted about it is shown.
+  pull() {
+    if (!canvas() || !held) return;
+    held.area = area_of(canvas().active());
+    keep();
+    draw();
+  },
+  // What was held in another window, another project, or by a finished picture. A `form` without an area leaves the canvas alone.
+  put(form) {
+    if (!form || !form.common || sent.has(form.at) || form.at === held.at) return;
+    const { product: wanted = held.product, expert = held.expert, restored = null } = form;
+    held = { ...held, product: product(wanted) ? wanted : held.product, expert, restored, common: { ...held.common, ...form.common }, at: form.at };
+    if (form.area) held.area = area_of(form.area);
+    if (form.area && canvas()) canvas().assign(copy(held.area));
+    keep();
+    draw();
+  },
+};
+
+function recall() {
+  const kept = JSON.parse(sessionStorage.getItem(MEMORY) || "null"), found = { ...fresh(), ...(kept || {}) };
+  root.dataset.fresh = kept ? "" : "1";
+  found.common = { ...fresh().common, ...found.common };
+  held = found;
+  held.area = area_of(found.area || { defect: props.first.defect });
+  const waiting = () => { if (canvas()) { if (kept && root.dataset.offered && !canvas().active().title) canvas().assign(copy(held.area)); root.which.pull(); } else requestAnimationFrame(waiting); };
+  draw();
+  props.value = copy(held);
+  waiting();
+}
+
+watch(["menu", "undo", "put"], () => {
+  const { undo, put } = props;
+  if (undo && undo.at !== watch.undone) {
+    watch.undone = undo.at;
+    tell_preset(undo);
+    if (entry(undo.chosen)) { held.area.defect = undo.chosen; held.area.title = entry(undo.chosen).label; changed(true); }
+  }
+  const before = root.dataset.offered;
+  root.dataset.offered = "1";
+  if (!before && !touched) recall(); else held.area = area_of(held.area);
+  if (put && put.nonce !== watch.put) {
+    watch.put = put.nonce;
+    if (!put.memory || root.dataset.fresh) root.which.put(put.form);
+  }
+  draw();
+});
+recall();

@@ -1,0 +1,347 @@
+"""The Data tab in Chromium: pictures come in from files, folders and the studio's machine; projects come back."""
+
+import base64
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipelines.core import images
+from tests import pictures
+from tests.studio.conftest import Studio, started
+from tests.studio.serving import ask
+
+pytestmark = pytest.mark.browser
+WAIT_MS = 60_000
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of the studio's machine: two good parts, a broken file, and a folder with one more part."""
+    folder = tmp_path_factory.mktemp("machine") / "line 1"
+    (folder / "良品").mkdir(parents=True)
+    for seed, name in enumerate(("camera 2.png", "camera 10.png", "良品/部品.png")):
+        (folder / name).write_bytes(images.encode_png(pictures.good(seed=seed)))
+    (folder / "torn.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory: pytest.TempPathFactory, machine: Path) -> Iterator[Studio]:
+    """A studio of its own, one folder opened to it."""
+    with started(tmp_path_factory.mktemp("data") / "runs", 0, "--data", str(machine)) as studio:
+        yield studio
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    """Three parts on the inspector's machine, and beside them what is no picture."""
+    folder = tmp_path / "my parts"
+    (folder / "inner").mkdir(parents=True)
+    for seed, name in enumerate(("part 1.png", "part 2.png", "inner/part 10.png")):
+        (folder / name).write_bytes(images.encode_png(pictures.good(seed=10 + seed)))
+    (folder / "inner" / "list.csv").write_text("a,b")
+    (folder / ".hidden.png").write_bytes(b"x")
+    return folder
+
+
+@pytest.fixture
+def unwatched(shelf: Studio, browser: Any) -> Iterator[Any]:
+    """A fresh browser profile, and no projects. For a refresh, as Gradio complains of the stream that it cuts."""
+    for folder in (shelf.runs / "projects").glob("project-*"):
+        shutil.rmtree(folder)
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    context.set_default_timeout(WAIT_MS)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def profile(unwatched: Any, shelf: Studio) -> Iterator[Any]:
+    """The same, and fails when the page complained or asked for anything but its own server."""
+    context = unwatched
+    asked: list[str] = []
+    complaints: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    context.on("weberror", lambda error: complaints.append(str(error.error)))
+    yield context
+    for page in context.pages:
+        page.close()
+    assert [one for one in complaints if "422 (Unprocessable" not in one] == []  # what Chromium says of a refused file
+    assert not [url for url in asked if not url.startswith((shelf.home, "data:", "blob:"))]
+
+
+@pytest.fixture
+def window(profile: Any, shelf: Studio) -> Any:
+    return opened(profile, shelf)
+
+
+def opened(profile: Any, shelf: Studio) -> Any:
+    page = profile.new_page()
+    page.goto(shelf.home)
+    page.get_by_role("tab", name="Data", exact=True).click()
+    page.wait_for_selector(".shf[data-ready='1']")
+    return page
+
+
+def add(page: Any, *paths: Path) -> None:
+    page.set_input_files(".shf input[name=pictures]", paths)
+    page.wait_for_selector(".shf-report:not([hidden])")
+
+
+def names(page: Any) -> list[str]:
+    found: list[str] = page.locator(".shf-tile span").all_inner_texts()
+    return found
+
+
+def counted(page: Any, text: str) -> None:
+    page.wait_for_selector(f".shf-count >> text='{text}'")
+
+
+def projects(page: Any) -> list[str]:
+    found: list[str] = page.locator(".shf-project > span").all_inner_texts()
+    return found
+
+
+def test_files_come_in_and_what_is_refused_is_told(window: Any, files: Path, machine: Path, shelf: Studio) -> None:
+    add(window, files / "part 1.png", machine / "torn.png", files / "part 2.png", files / "inner" / "list.csv")
+    counted(window, "2 pictures")
+    assert names(window) == ["part 1.png", "part 2.png"]
+    report = window.inner_text(".shf-report").splitlines()
+    assert report[0] == "Added: 2 · Refused: 2"
+    assert report[1].startswith("torn.png is cut short")
+    assert report[2].startswith("list.csv")
+    assert projects(window) == ["Untitled"]
+    window.click("[data-act=close]")
+    add(window, files / "part 1.png")
+    counted(window, "2 pictures")
+    assert window.inner_text(".shf-report").strip() == "Added: 0 · Already here: 1"
+    (project,) = shelf.get("/api/projects")["projects"]
+    assert project["count"] == 2
+
+
+def test_a_folder_comes_in_with_what_lies_in_it(window: Any, files: Path) -> None:
+    window.set_input_files(".shf input[name=folder]", files)
+    counted(window, "3 pictures")
+    window.wait_for_selector(".shf-report:not([hidden])")
+    assert window.inner_text(".shf-report").strip() == "Added: 3 · No pictures, left out: 1"
+    assert names(window) == ["part 10.png", "part 1.png", "part 2.png"]
+    size = window.locator(".shf-tile small").first.inner_text()
+    assert size == "96 × 72 · 8 bit"
+
+
+DROP = """([root, files]) => {
+  const transfer = new DataTransfer();
+  for (const [name, data] of files)
+    transfer.items.add(new File([Uint8Array.from(atob(data), (one) => one.charCodeAt(0))], name));
+  const where = document.querySelector(root);
+  for (const type of ["dragover", "drop"])
+    where.dispatchEvent(new DragEvent(type, { dataTransfer: transfer, bubbles: true, cancelable: true }));
+}"""
+
+
+def test_what_is_dropped_anywhere_on_the_tab_comes_in(window: Any, files: Path) -> None:
+    sent = [[one.name, base64.b64encode(one.read_bytes()).decode()] for one in sorted(files.glob("part*.png"))]
+    window.evaluate(DROP, [".shf-list", sent])
+    counted(window, "2 pictures")
+    assert window.get_attribute(".shf", "data-drop") == ""
+
+
+def test_a_sample_begins_a_project(window: Any, shelf: Studio) -> None:
+    window.click("[data-sample=ceramic_tile]")
+    counted(window, "1 picture")
+    assert projects(window) == ["Untitled"]
+    assert not window.is_visible(".shf-none")
+
+
+def test_pictures_are_taken_out_by_key_and_come_back_to_their_places(window: Any, files: Path) -> None:
+    add(window, files / "part 1.png", files / "part 2.png", files / "inner" / "part 10.png")
+    counted(window, "3 pictures")
+    window.locator(".shf-tiles").focus()
+    for key in ("Home", "Shift+ArrowRight", "Delete"):
+        window.keyboard.press(key)
+    counted(window, "1 picture")
+    assert names(window) == ["part 10.png"]
+    window.keyboard.press("Control+z")
+    window.wait_for_selector(".shf-tile >> nth=2")
+    assert names(window) == ["part 1.png", "part 2.png", "part 10.png"]
+    counted(window, "2 chosen")
+    window.keyboard.press("Control+a")
+    counted(window, "3 chosen")
+    window.click("[data-act=remove]")
+    window.wait_for_selector(".shf-none strong")
+    window.click("[data-act=undo]")
+    counted(window, "3 chosen")
+
+
+def test_projects_are_made_renamed_deleted_and_come_back(window: Any, files: Path, shelf: Studio) -> None:
+    add(window, files / "part 1.png")
+    window.click("[data-act=create]")
+    window.wait_for_selector(".shf-project input")
+    window.keyboard.type("外壳, camera 2")
+    window.keyboard.press("Enter")
+    window.wait_for_selector(".shf-project[aria-selected=true] >> text=外壳, camera 2")
+    counted(window, "0 pictures")
+    assert projects(window) == ["外壳, camera 2", "Untitled"]
+    window.keyboard.press("ArrowDown")
+    counted(window, "1 picture")
+    window.keyboard.press("F2")
+    window.keyboard.type("Nuts")
+    window.keyboard.press("Escape")
+    window.keyboard.press("ArrowUp")
+    counted(window, "0 pictures")
+    window.keyboard.press("Delete")
+    window.wait_for_function("document.querySelectorAll('.shf-project').length === 1")
+    counted(window, "1 picture")
+    assert projects(window) == ["Untitled"]
+    window.keyboard.press("Control+z")
+    window.wait_for_selector(".shf-project[aria-selected=true] >> text=外壳, camera 2")
+    assert sorted(one["name"] for one in shelf.get("/api/projects")["projects"]) == ["Untitled", "外壳, camera 2"]
+
+
+def test_a_refresh_and_a_second_window_come_back_to_project_and_picture(
+    unwatched: Any, files: Path, shelf: Studio
+) -> None:
+    window = opened(unwatched, shelf)
+    add(window, files / "part 1.png", files / "part 2.png")
+    first = window.get_attribute(".shf", "data-project")
+    window.locator(".shf-tile").nth(1).dblclick()
+    window.wait_for_selector("#tabs button[aria-selected=true] >> text=Paint")
+    window.get_by_role("tab", name="Data", exact=True).click()
+    window.wait_for_selector(".shf-tile[data-open='1'] >> text=part 2.png")
+    other = ask(shelf.port, "POST", "/api/projects", data={"name": "Another"}).json()["id"]
+    assert shelf.get("/api/projects")["projects"][0]["id"] == other  # newer, and yet not the one that is open
+    for page in (window, opened(unwatched, shelf)):
+        if page is window:
+            page.reload()
+            page.get_by_role("tab", name="Data", exact=True).click()
+        page.wait_for_selector(f".shf[data-ready='1'][data-project='{first}']")
+        page.wait_for_selector(".shf-tile[data-open='1'][data-here='1'] >> text=part 2.png")
+        assert names(page) == ["part 1.png", "part 2.png"]
+
+
+READ = "document.querySelector('#which .wh').which.read()"
+
+
+def test_another_project_brings_its_picture_and_its_form_to_paint(window: Any, files: Path, shelf: Studio) -> None:
+    seeds = {"part 1.png": 101, "part 2.png": 202}
+    window.get_by_role("tab", name="Paint", exact=True).click()
+    form = window.evaluate(READ)
+    for name, seed in seeds.items():
+        id = ask(shelf.port, "POST", "/api/projects", data={"name": name}).json()["id"]
+        sent = (files / name).read_bytes()
+        asset = ask(shelf.port, "POST", "/api/uploads", sent, {"X-Filename": name.replace(" ", "%20")}).json()["asset"]
+        ask(shelf.port, "POST", f"/api/projects/{id}/pictures", data={"assets": [asset]})
+        held = {**form, "common": {**form["common"], "seed": seed}}
+        ask(shelf.port, "PATCH", f"/api/projects/{id}", data={"open": asset, "form": held})
+    for name in seeds:
+        window.get_by_role("tab", name="Data", exact=True).click()
+        window.click(f".shf-project >> text={name}")
+        window.wait_for_selector(f".shf-tile >> text={name}")
+        window.get_by_role("tab", name="Paint", exact=True).click()
+        window.wait_for_selector(f".mc[data-ready='1'] .mc-facts >> text={name}")
+        window.wait_for_function(f"seed => {READ}.common.seed === seed", arg=seeds[name])
+
+
+def test_a_folder_of_the_machine_is_browsed_and_added(window: Any, machine: Path) -> None:
+    window.click("[data-act=browse]")
+    window.wait_for_selector(".shf-pictures img")
+    shown = window.locator(".shf-pictures span").all_inner_texts()
+    assert shown == ["camera 2.png", "camera 10.png", "torn.png"]
+    assert window.locator(".shf-folders").inner_text().split() == ["良品", "1", "picture"]
+    window.get_by_label("With the folders in it").check()
+    window.click("[data-act=gather]")
+    counted(window, "3 pictures")
+    window.wait_for_selector(".shf-report:not([hidden])")
+    assert names(window) == ["camera 2.png", "camera 10.png", "部品.png"]
+    assert window.inner_text(".shf-report strong") == "Added: 3 · Refused: 1"
+    window.click("[data-act=browse]")
+    window.click(".shf-folders button")
+    window.click(".shf-pictures button")
+    assert window.inner_text("[data-act=gather]") == "Add the chosen ones (1)"
+    window.click("[data-act=gather]")
+    window.wait_for_selector(".shf-report strong >> text=Already here: 1")
+    counted(window, "3 pictures")
+
+
+def test_the_keyboard_alone_browses(window: Any) -> None:
+    window.locator("[data-act=browse]").focus()
+    window.keyboard.press("Enter")
+    window.wait_for_selector(".shf-folders button")
+    window.locator(".shf-folders button").focus()
+    window.keyboard.press("Enter")
+    window.wait_for_selector(".shf-crumbs [aria-current] >> text=良品")
+    window.keyboard.press("Escape")
+    assert not window.is_visible(".shf-dialog")
+
+
+def test_a_damaged_project_is_told_and_the_others_open(window: Any, profile: Any, files: Path, shelf: Studio) -> None:
+    add(window, files / "part 1.png")
+    bad = ask(shelf.port, "POST", "/api/projects", data={"name": "Bad"}).json()["id"]
+    (shelf.runs / "projects" / bad / "project.json").write_text("{")
+    window = opened(profile, shelf)
+    window.wait_for_selector(f".shf-damaged >> text={bad}")
+    counted(window, "1 picture")
+    assert projects(window) == ["Untitled"]
+
+
+def test_many_pictures_come_in_without_holding_the_page_and_stop_stops(window: Any, tmp_path: Path) -> None:
+    many = tmp_path / "many"
+    many.mkdir()
+    for place in range(300):
+        pixels = np.full((16, 16), place % 256, np.uint8)
+        (many / f"part {place}.png").write_bytes(images.encode_png(pixels))
+    window.evaluate(
+        """() => { window.longest = 0; let before = performance.now();
+        const beat = () => { const now = performance.now(); window.longest = Math.max(window.longest, now - before);
+          before = now; requestAnimationFrame(beat); }; requestAnimationFrame(beat); }"""
+    )
+    window.set_input_files(".shf input[name=folder]", many)
+    window.wait_for_function("document.querySelector('.shf-going progress').value > 0.1")
+    window.click("[data-act=stop]")
+    window.wait_for_selector(".shf-report strong >> text=Stopped")
+    kept = int(window.inner_text(".shf-count").split()[0])
+    assert 0 < kept < 300
+    window.set_input_files(".shf input[name=folder]", many)
+    counted(window, "300 pictures")
+    assert window.inner_text(".shf-place") == "1–60 / 300"
+    assert names(window)[:3] == ["part 0.png", "part 1.png", "part 2.png"]
+    assert window.evaluate("window.longest") < 1000
+    window.locator(".shf-tiles").focus()
+    window.keyboard.press("PageDown")
+    window.wait_for_selector(".shf-place >> text=61–120 / 300")
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1280, 800), (1024, 768)])
+def test_everything_needed_is_in_sight(window: Any, files: Path, width: int, height: int) -> None:
+    window.set_viewport_size({"width": width, "height": height})
+    add(window, files / "part 1.png")
+    for needed in ("[data-act=files]", "[data-act=browse]", "[data-act=open]", "[data-act=create]", "[data-act=next]"):
+        box = window.locator(f".shf {needed}").first.bounding_box()
+        assert box["y"] >= 0, needed
+        assert box["y"] + box["height"] <= height, needed
+        assert box["x"] + box["width"] <= width, needed
+        assert box["height"] >= 34, needed
+
+
+def test_nothing_opened_is_said_with_the_way_to_open_it(browser: Any, studio: Studio) -> None:
+    page = browser.new_page()
+    page.goto(studio.home)
+    page.get_by_role("tab", name="Data", exact=True).click()
+    page.wait_for_selector(".shf[data-ready='1']")
+    page.click("[data-act=browse]")
+    page.wait_for_selector(".shf-inside code >> text=--data")
+    assert not page.is_visible("[data-act=gather]")
+    page.close()
+
+
+def test_projects_are_json_a_person_can_read(window: Any, files: Path, shelf: Studio) -> None:
+    add(window, files / "part 1.png")
+    id = window.get_attribute(".shf", "data-project")
+    found = json.loads((shelf.runs / "projects" / id / "project.json").read_text(encoding="utf-8"))
+    assert [one["name"] for one in found["pictures"]] == ["part 1.png"]

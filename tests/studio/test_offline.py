@@ -1,0 +1,89 @@
+"""Nothing leaves the machine: every tab, in every language, while somebody paints, generates, judges and exports."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from studio import i18n
+from tests.studio.conftest import Studio
+from tests.studio.test_page import drag, generate, open_sample
+
+pytestmark = pytest.mark.browser
+WAIT_MS = 60_000
+# What makes a browser look up or connect to another machine before anything is asked of it.
+HINTS = (
+    "link[rel~=preconnect], link[rel~=dns-prefetch], link[rel~=prefetch], link[rel~=preload], link[rel~=modulepreload]"
+)
+
+
+@contextmanager
+def recorded(studio: Studio, browser: Any) -> Iterator[Any]:
+    """A page of its own profile, with all that it and its workers ask for."""
+    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
+    context.set_default_timeout(WAIT_MS)
+    asked: list[str] = []
+    context.on("request", lambda request: asked.append(request.url))
+    page = context.new_page()
+    page.on("websocket", lambda socket: asked.append(socket.url))
+    yield page
+    page.wait_for_timeout(500)
+    hinted = page.evaluate("wanted => [...document.querySelectorAll(wanted)].map((link) => link.href)", HINTS)
+    context.close()
+    assert asked
+    assert away(studio, [*asked, *hinted]) == []
+
+
+def away(studio: Studio, urls: list[str]) -> list[str]:
+    home = urlsplit(studio.home).netloc
+    return [url for url in urls if urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).netloc != home]
+
+
+def through_the_tabs(page: Any) -> int:
+    """Open each tab of the page and each tab within it; returns how many there were."""
+    seen = 0
+    for name in page.eval_on_selector_all(
+        "#tabs > .tab-wrapper [role=tab]", "all => all.map((one) => one.dataset.tabId)"
+    ):
+        page.click(f"#tabs > .tab-wrapper [role=tab][data-tab-id={name}]")
+        page.wait_for_timeout(700)
+        inner = "#tabs > .tabitem [role=tab]:visible"
+        for place in range(page.locator(inner).count()):
+            page.locator(inner).nth(place).click()
+            page.wait_for_timeout(200)
+            seen += 1
+        seen += 1
+    return seen
+
+
+@pytest.mark.parametrize("code", i18n.codes())
+def test_no_tab_in_any_language_asks_another_machine(studio: Studio, browser: Any, code: str) -> None:
+    with recorded(studio, browser) as page:
+        page.goto(studio.home if code == i18n.ENGLISH else f"{studio.home}/{code}/")
+        page.wait_for_selector("#samples [data-sample]")
+        assert page.get_attribute("html", "lang") == code
+        assert through_the_tabs(page) >= 5
+
+
+def test_a_session_from_painting_to_the_zip_asks_no_other_machine(studio: Studio, browser: Any) -> None:
+    with recorded(studio, browser) as page:
+        page.goto(studio.home)
+        open_sample(page)
+        drag(page, (-100, -30), (90, 40))
+        generate(page)
+        page.locator(".cmp").focus()
+        page.keyboard.press("a")
+        page.click("[role=tab][data-tab-id=review]")
+        page.wait_for_selector(".grd-tile")
+        page.click("#pack-export:not([disabled])")
+        with page.expect_download() as download:
+            page.click("#pack-link a")
+        assert download.value.suggested_filename.endswith(".zip")
+        through_the_tabs(page)
+
+
+def test_the_check_itself_sees_what_goes_elsewhere(studio: Studio) -> None:
+    elsewhere = ["https://fonts.example.org/a.woff2", "wss://hub.example.org/", f"{studio.home}.example.org/x"]
+    assert away(studio, [*elsewhere, f"{studio.home}/config", "data:image/png;base64,"]) == elsewhere
