@@ -1,6 +1,7 @@
 """Writes files whole or not at all, and keeps names inside their folder. Knows nothing of what the files hold."""
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -78,6 +79,19 @@ def replacing(path: Path, need: int = 0) -> Iterator[BinaryIO]:
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process and one thread at a time in the block; who else comes waits. `path` is the lock's own, empty file.
+
+    Let go when the block ends, also by a process that is killed. Raises DiskFull, Missing, Problem.
+    """
+    with explained(path):
+        lock = path.open("ab")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def sweep(folder: Path) -> None:

@@ -5,7 +5,6 @@ change reads project.json, sets what it is about and writes it whole, one writer
 nothing of each other's. What this version does not know stays as it is. A deleted project lies in `.deleted`.
 """
 
-import fcntl
 import json
 import re
 import secrets
@@ -287,9 +286,7 @@ class Projects:
     def _alone(self) -> Iterator[None]:
         with files.explained(self.folder / LOCK):
             self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / LOCK).open("ab")
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed, also by a process that is killed
+        with files.locked(self.folder / LOCK):
             yield
 
 

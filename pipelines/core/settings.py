@@ -3,7 +3,6 @@
 Knows the file and its keys; nothing of who acts on them. A key that this version does not know stays as it is.
 """
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -47,10 +46,7 @@ def read(runs: Path) -> Settings:
 @contextmanager
 def changing(runs: Path) -> Iterator[Settings]:
     """The settings, to change in the block and then on the disk; who else changes them waits. Raises as `read` does."""
-    with files.explained(runs / LOCK):
-        lock = (runs / LOCK).open("ab")
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # let go when the file is closed, also by a process that is killed
+    with files.locked(runs / LOCK):
         settings = read(runs)
         yield settings
         files.write_json(runs / FILE, settings.model_dump(mode="json"))

@@ -18,8 +18,8 @@ from studio.context import Context
 from studio.i18n import Language
 from studio.page import QUIET, Page
 from studio.tabs import pack, send, ship
+from studio.widgets import CLIPBOARD, VERDICTS, widget
 from studio.widgets import compare as comparing
-from studio.widgets import widget
 
 GRID = "review-grid"
 PICTURES, CLOSER = "review-pictures", "review-closer"
@@ -80,13 +80,13 @@ def _draw(say: Language) -> Parts:
                         ranges += [gr.Textbox(label=say(f"review.{name}_{end}"), **bounds) for end in ("from", "to")]
             with gr.Tabs(elem_id="review-stages") as stages:
                 with gr.Tab(say("review.pictures"), id=PICTURES):
-                    grid = widget("grid", {}, words=say.table("grid"), elem_id=GRID)
+                    grid = widget("grid", {}, scripts=[VERDICTS], words=say.table("grid"), elem_id=GRID)
                 with gr.Tab(say("review.closer"), id=CLOSER):
                     targets, how = [send.PAINT, send.DATA], say("review.how_closer")
                     compare = comparing.build(say, targets=targets, elem_id="review-compare", how=how)
         with gr.Column(elem_id="review-right"):
             with gr.Column(elem_classes="card", elem_id="review-facts"):
-                facts = widget("facts", {}, words=say.table("facts"))
+                facts = widget("facts", {}, scripts=[CLIPBOARD], words=say.table("facts"))
             card = pack.draw(say)
             run, at = gr.State(""), gr.State("")
     return Parts(verdict, menus, ranges, stages, grid, compare, facts, card, run, at)

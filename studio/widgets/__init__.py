@@ -8,6 +8,8 @@ import gradio as gr
 
 FOLDER = Path(__file__).parent
 VIEW = FOLDER.parent / "canvas"
+CLIPBOARD = FOLDER / "clipboard.js"
+VERDICTS = FOLDER / "verdicts.js"
 
 
 def widget(name: str, value: Any, *, scripts: Sequence[Path] = (), **more: Any) -> gr.HTML:

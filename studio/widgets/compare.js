@@ -1,15 +1,16 @@
 // Before and after, and what to do with a result: keep, discard, paint on, send on. While a run has nothing finished yet, what it
 // is drawing. Shows what the server said of each picture; decides nothing. element, props, trigger and watch come from gr.HTML;
-// Pair, Changed and stencil from compare_looks.js, Tiles and picture from compare_tiles.js.
+// Pair, Changed and stencil from compare_looks.js, Tiles and picture from compare_tiles.js,
+// Verdicts from verdicts.js: what is judged, on its way.
 
 const root = element.querySelector(".cmp"), stage = root.querySelector(".cmp-stage"), handle = root.querySelector(".cmp-split");
 const find = (selector) => root.querySelector(selector), all = (selector) => root.querySelectorAll(selector);
-const SEND_MS = 100, LOOK_MS = 150, CLICK_PX = 4;
-const calm = matchMedia("(prefers-reduced-motion: reduce)"), unsent = new Map(), given = new Map();
+const LOOK_MS = 150, CLICK_PX = 4;
+const calm = matchMedia("(prefers-reduced-motion: reduce)"), verdicts = new Verdicts((changes) => trigger("judge", changes)), given = new Map();
 const view = new Pair(stage, find(".cmp-picture"), find(".cmp-ink")), panes = find(".cmp-tiles"), menu = find(".cmp-menu"), gain = find(".cmp-gain input");
 panes.id = `${root.closest("[id]").id}-tiles`;
 const tiles = new Tiles(stage, panes);
-let items = [], run = "", index = 0, look = "split", last = "split", layers = [], outlined = true, drag = null, asked = false, showing = "", live = false, playing = false, waiting = 0, told = 0;
+let items = [], run = "", index = 0, look = "split", last = "split", layers = [], outlined = true, drag = null, asked = false, showing = "", live = false, playing = false, told = 0;
 
 const id_of = (item) => `${item.run}/${item.stem}`;
 const lens = () => (tiles.on ? tiles : view);
@@ -160,22 +161,12 @@ function tell() {
 
 function broken() { find(".cmp-facts").textContent = props.words.broken; }
 
-// Two events sent in one breath may arrive the wrong way round: what is said within a moment goes as one.
-function flush() {
-  clearTimeout(waiting);
-  waiting = 0;
-  if (unsent.size) trigger("judge", { changes: Object.fromEntries(unsent) });
-  unsent.clear();
-}
-addEventListener("pagehide", flush);
-
 function judge(verdict) {
   const item = items[index];
   if (!item) return;
   item.verdict = item.verdict === verdict ? "" : verdict;
-  unsent.set(id_of(item), item.verdict);
+  verdicts.say(id_of(item), item.verdict);
   given.set(id_of(item), item.verdict);
-  waiting = waiting || setTimeout(flush, SEND_MS);
   const open = items.findIndex((one, place) => place > index && !one.verdict && (!tiles.on || one.run === item.run));
   if (item.verdict && open > 0) show(open); else tell();
 }
@@ -220,7 +211,7 @@ const acts = {
     view.pan(stage.clientWidth / 2 - (((box[0] + box[2]) / 2) * view.zoom + view.x), stage.clientHeight / 2 - (((box[1] + box[3]) / 2) * view.zoom + view.y));
     beside();
   },
-  start() { flush(); trigger("start", { run: items[index].run, stem: items[index].stem }); },
+  start() { verdicts.flush(); trigger("start", { run: items[index].run, stem: items[index].stem }); },
   send() { menu.showPopover(); },
 };
 all("button[data-act]").forEach((button) => button.addEventListener("click", () => { if (items.length) acts[button.dataset.act](); }));
@@ -236,7 +227,7 @@ menu.replaceChildren(...(props.targets || []).map((target) => {
   button.textContent = target.label;
   button.onclick = () => {
     menu.hidePopover();
-    flush();
+    verdicts.flush();
     trigger("send", { to: target.id, run: items[index].run, stem: items[index].stem });
   };
   return button;
@@ -289,7 +280,7 @@ stage.addEventListener("wheel", (event) => {
 const KEYS = {
   a: () => judge("kept"), r: () => judge("discarded"), s: () => set_look("split"), b: () => set_look("before"), f: () => set_look("flicker"), x: () => set_look("difference"),
   v: () => set_look(look === "tiles" ? last : "tiles"), " ": () => set_look(look === "after" ? "before" : "after"), o: acts.outline, d: acts.defect, 0: acts.fit, 1: acts.actual, "+": acts.in, "=": acts.in, "-": acts.out,
-  arrowright: () => step(1), arrowleft: () => step(-1), escape: () => { if (tiles.on) set_look(last); else { flush(); trigger("leave"); } },
+  arrowright: () => step(1), arrowleft: () => step(-1), escape: () => { if (tiles.on) set_look(last); else { verdicts.flush(); trigger("leave"); } },
 };
 const TILE_KEYS = { arrowdown: () => step(tiles.columns), arrowup: () => step(-tiles.columns), enter: () => set_look("split") };
 const SPLIT_KEYS = { arrowright: 0.02, arrowleft: -0.02, arrowup: 0.02, arrowdown: -0.02, home: -1, end: 1 };
@@ -319,7 +310,7 @@ function with_given(item) {
 function load() {
   const value = props.value || {}, fresh = (value.run || "") !== run, first = fresh || !items.length;
   run = value.run || "";
-  if (fresh) { index = value.index || 0; showing = ""; view.before_url = ""; flush(); given.clear(); }
+  if (fresh) { index = value.index || 0; showing = ""; view.before_url = ""; verdicts.flush(); given.clear(); }
   items = (value.items || []).map(with_given);
   live = !items.length && Boolean(value.preview);
   if (live) show_live(value); else show(Math.min(index, Math.max(0, items.length - 1)));

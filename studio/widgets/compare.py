@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import gradio as gr
 
 from studio.i18n import Language
-from studio.widgets import FOLDER, VIEW, widget
+from studio.widgets import FOLDER, VERDICTS, VIEW, widget
 
-SCRIPTS = (VIEW / "raster.js", VIEW / "view.js", FOLDER / "compare_looks.js", FOLDER / "compare_tiles.js")
+SCRIPTS = (VIEW / "raster.js", VIEW / "view.js", VERDICTS, FOLDER / "compare_looks.js", FOLDER / "compare_tiles.js")
 
 
 def build(say: Language, *, targets: Sequence[str], elem_id: str, how: str = "") -> gr.HTML:

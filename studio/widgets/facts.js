@@ -1,7 +1,6 @@
 // The facts of one picture, and its request to copy. Shows what the server said; texts go in as text, never as HTML.
-// element, props and watch come from gr.HTML.
+// element, props and watch come from gr.HTML, copied from clipboard.js.
 const root = element.querySelector(".fct"), find = (selector) => root.querySelector(selector);
-const SHOWN_MS = 1500;
 
 function part(tag, text) { const made = document.createElement(tag); made.textContent = text; return made; }
 
@@ -24,23 +23,7 @@ function load() {
   find("a").href = value.file;
 }
 
-// The clipboard is closed to pages that came over plain HTTP from another machine; an old way works there too.
-async function copy(text) {
-  if (navigator.clipboard) { await navigator.clipboard.writeText(text); return; }
-  const field = document.createElement("textarea");
-  field.value = text;
-  document.body.append(field);
-  field.select();
-  document.execCommand("copy");
-  field.remove();
-}
-
-find("button").addEventListener("click", async () => {
-  const text = JSON.stringify(props.value.request, null, 2), button = find("button");
-  await copy(text);
-  button.textContent = props.words.copied;
-  setTimeout(() => { button.textContent = props.words.copy; }, SHOWN_MS);
-});
+find("button").addEventListener("click", () => copied(find("button"), JSON.stringify(props.value.request, null, 2), props.words.copy, props.words.copied));
 
 watch("value", load);
 load();

@@ -1,10 +1,10 @@
 // A page of thumbnails: one is "here", any number are chosen, also across pages. Tells the server of verdicts, and keeps what
-// is needed to take them back; knows no file. element, props, trigger and watch come from gr.HTML.
+// is needed to take them back; knows no file. element, props, trigger and watch come from gr.HTML. Verdicts from verdicts.js.
 
 const root = element.querySelector(".grd"), tiles = root.querySelector(".grd-tiles"), find = (selector) => root.querySelector(selector);
-const WAIT_MS = 150, SEND_MS = 100;
-let items = [], here = 0, anchor = 0, last = false, told = 0, waiting = 0, sent = "", away = false, held = 0;
-const chosen = new Map(), unsent = new Map(), undone = []; // chosen: id -> verdict; undone: [[id, verdict before], ...] of each step
+const WAIT_MS = 150, outbox = new Verdicts((changes) => trigger("judge", changes));
+let items = [], here = 0, anchor = 0, last = false, told = 0, sent = "", away = false, held = 0;
+const chosen = new Map(), undone = []; // chosen: id -> verdict; undone: [[id, verdict before], ...] of each step
 
 root.grid = { read: () => ({ ids: [...chosen.keys()], here: items[here] ? items[here].id : "" }) };
 
@@ -105,7 +105,7 @@ function step(by, range) {
 function turn(way) {
   const value = props.value || {};
   if (!value[way] || !items.length) return;
-  flush();
+  outbox.flush();
   last = way === "newer";
   trigger("turn", way === "older" ? { before: items[items.length - 1].key } : { after: items[0].key });
 }
@@ -118,18 +118,8 @@ function send(changes) {
   for (const [id, verdict] of changes) held += (verdict === "deleted") - (before.get(id) === "deleted");
   for (const item of items) if (verdicts.has(item.id)) item.verdict = verdicts.get(item.id);
   for (const id of chosen.keys()) if (verdicts.has(id)) chosen.set(id, verdicts.get(id));
-  for (const [id, verdict] of changes) unsent.set(id, verdict);
-  waiting = waiting || setTimeout(flush, SEND_MS);
+  for (const [id, verdict] of changes) outbox.say(id, verdict);
 }
-
-// Two events sent in one breath may arrive the wrong way round: what is said about a picture within a moment goes as one.
-function flush() {
-  clearTimeout(waiting);
-  waiting = 0;
-  if (unsent.size) trigger("judge", { changes: Object.fromEntries(unsent) });
-  unsent.clear();
-}
-addEventListener("pagehide", flush);
 
 function judge(verdict) {
   const about = meant();
@@ -158,7 +148,7 @@ function undo() {
 
 function open() {
   if (!items[here]) return;
-  flush();
+  outbox.flush();
   away = true;
   trigger("open", { id: items[here].id, ids: items.filter((item, place) => visible_after(place)).map((item) => item.id) });
 }
@@ -173,7 +163,7 @@ function ask() {
 function yes() {
   const sure = find(".grd-sure");
   sure.close();
-  flush();
+  outbox.flush();
   trigger("empty", { count: Number(sure.dataset.count) });
 }
 

@@ -1,8 +1,8 @@
 // Settings: the language's address, light or dark, and what the server says of folders, health and licences. Decides
 // nothing itself: studio/static/look.js turns the page dark, studio/tongues.py reads the cookie.
-// element, props, trigger and watch come from gr.HTML. Texts go in as text, never as HTML.
+// element, props, trigger and watch come from gr.HTML, copied from clipboard.js. Texts go in as text, never as HTML.
 const root = element.querySelector(".set"), find = (selector) => root.querySelector(selector);
-const words = props.words, LOOK = "flawsmith-look", YEAR_S = 31536000, SHOWN_MS = 1500;
+const words = props.words, LOOK = "flawsmith-look", YEAR_S = 31536000;
 
 function part(tag, kind, text) {
   const made = document.createElement(tag);
@@ -37,24 +37,6 @@ find(".set-looks").addEventListener("change", (event) => {
 window.addEventListener("storage", looks);
 looks();
 
-// The clipboard is closed to pages that came over plain HTTP from another machine; an old way works there too.
-async function copy(text) {
-  if (navigator.clipboard) { await navigator.clipboard.writeText(text); return; }
-  const field = part("textarea");
-  field.value = text;
-  document.body.append(field);
-  field.select();
-  document.execCommand("copy");
-  field.remove();
-}
-
-async function copied(button, text) {
-  const before = button.textContent;
-  await copy(text);
-  button.textContent = words.copied;
-  setTimeout(() => { button.textContent = before; }, SHOWN_MS);
-}
-
 function folder(one) {
   const made = part("div", "set-folder"), path = part("details");
   const summary = part("summary", "", one.short);
@@ -78,7 +60,7 @@ function finding(one) {
     const remedy = part("div", "set-remedy"), button = part("button", "", words.copy);
     button.type = "button";
     button.setAttribute("aria-label", `${words.copy_remedy}: ${one.remedy}`);
-    button.addEventListener("click", () => copied(button, one.remedy));
+    button.addEventListener("click", () => copied(button, one.remedy, words.copy, words.copied));
     remedy.append(part("code", "", one.remedy), button);
     made.append(remedy);
   }
@@ -99,7 +81,7 @@ function show() {
     find(".set-said").textContent = doctor.said;
     find(".set-findings").replaceChildren(...doctor.findings.map(finding));
     find(".set-all").hidden = !doctor.report;
-    find(".set-all").onclick = () => copied(find(".set-all"), doctor.report);
+    find(".set-all").onclick = () => copied(find(".set-all"), doctor.report, words.copy_all, words.copied);
   }
 }
 
