@@ -21,7 +21,7 @@ from studio.context import Context
 from studio.i18n import Language
 from studio.page import QUIET, Page
 from studio.routes import PROJECT
-from studio.widgets import widget
+from studio.widgets import CLIPBOARD, widget
 
 # What a look into a folder may cost: a runs folder with a million files would take minutes.
 MOST_ENTRIES, PATIENCE_S = 100_000, 1.5
@@ -34,6 +34,7 @@ def build(context: Context, page: Page) -> None:
     shown = widget(
         "settings",
         None,
+        scripts=[CLIPBOARD],
         words=say.table("settings"),
         languages=[_language(code) for code in i18n.codes()],
         language=say.code,
