@@ -3,6 +3,7 @@
 import re
 import threading
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,82 @@ def test_every_field_comes_back_as_it_was(own: Path) -> None:
     kept = presets.save(own, "steel", "Everything", EVERYTHING)
     assert presets.get(kept.id, own=own).fields == EVERYTHING
     assert presets.get(kept.id, own=own).label == "Everything"
+
+
+WORDS: dict[str, Any] = {"prompt": "a thin scratch", "guidance_scale": 6.5, "strength": 0.7, "scheduler": "ddim"}
+BY_HAND_WHOLE = """label = "Castings"
+diffusion = { negative_prompt = "text", strength = 0.8 }
+
+[pores]
+label = "Pores"
+defect = "hole"
+shape = "pits"
+control = { depth = 0.5 }
+[pores.diffusion]
+prompt = "pores in grey iron"
+"""
+
+
+def test_what_was_saved_for_diffusion_is_kept_and_said_to_diffusion_alone(own: Path) -> None:
+    kept = presets.save(own, "steel", "Fine scratch", FINE, WORDS)
+    assert (kept.fields, kept.diffusion) == (FINE, WORDS)
+    assert presets.get(kept.id, own=own) == kept
+    assert presets.rename(own, kept.id, "Hairline").diffusion == WORDS
+    gone = presets.delete(own, kept.id)
+    assert presets.restore(own, gone, "Steel strip") == presets.get(kept.id, own=own) == gone
+    diffused = presets.fill(Inpaint, kept.id, own=own, base="sd15", **FILES)
+    drawn = presets.fill(Inpaint, kept.id, own=own, **FILES)
+    assert isinstance(diffused, Inpaint)
+    assert isinstance(drawn, Inpaint)
+    assert {name: getattr(diffused, name) for name in WORDS} == WORDS
+    assert not set(WORDS) - {"strength"} & set(drawn.model_dump())
+    assert drawn.strength == 1
+
+
+@pytest.mark.parametrize(
+    ("diffusion", "sentence"),
+    [
+        ({"severity": 0.5}, "Fine: diffusion takes no field 'severity'"),
+        ({"strength": 7}, "Fine: strength = 7"),
+        ("words", "Fine: diffusion = 'words' should be a table"),
+    ],
+)
+def test_what_is_not_for_diffusion_is_refused(own: Path, diffusion: Any, sentence: str) -> None:
+    with pytest.raises(BadInput, match=re.escape(sentence)):
+        presets.save(own, "steel", "Fine", FINE, diffusion)
+    assert not list(own.glob("*.toml"))
+
+
+def test_shape_weights_and_what_the_file_shares_outlive_a_change_of_name(own: Path) -> None:
+    own.mkdir()
+    (own / "castings.toml").write_text(BY_HAND_WHOLE)
+    before = presets.get("castings/pores", own=own)
+    assert before.diffusion == {"negative_prompt": "text", "strength": 0.8, "prompt": "pores in grey iron"}
+    assert presets.rename(own, before.id, "Many pores").shape == "pits"
+    text = (own / "castings.toml").read_text()
+    assert text.count("negative_prompt") == 1
+    after = presets.get(before.id, own=own)
+    assert (after.diffusion, after.shape, after.control) == (before.diffusion, "pits", {"depth": 0.5})
+    presets.restore(own, presets.delete(own, after.id), "Castings")
+    assert presets.get(before.id, own=own) == after
+
+
+def test_a_file_without_presets_offers_no_product(own: Path) -> None:
+    own.mkdir()
+    (own / "castings.toml").write_text(BY_HAND_WHOLE)
+    presets.delete(own, "castings/pores")
+    assert "castings" not in presets.products(own=own)
+    assert "diffusion" in (own / "castings.toml").read_text()
+
+
+@pytest.mark.parametrize("label", ["Label", "Diffusion", "oriented"])
+def test_a_name_that_means_something_in_the_file_is_not_given(own: Path, label: str) -> None:
+    kept = presets.save(own, "My castings", label, FINE)
+    assert kept.id == f"my_castings/{label.casefold()}_2"
+    assert presets.get(kept.id, own=own).label == label
+    assert presets.products(own=own)["my_castings"].label == "My castings"
+    with pytest.raises(BadInput, match="is no preset's name"):
+        presets.restore(own, replace(kept, id=f"my_castings/{label.casefold()}"), "My castings")
 
 
 def test_own_presets_are_no_part_of_the_package(own: Path) -> None:
