@@ -215,15 +215,15 @@ def folder(runs: Path) -> Finding:
 
 
 def states() -> list[Finding]:
-    """Every base of bases.toml: ready, or what its weights lack."""
+    """Every base, shipped and own: ready, or what its weights lack, or which file of them is wrong."""
     try:
         known = bases.load()
     except BadInput as error:
         return [Finding("bases", "problem", str(error), f"git checkout {bases.TABLE.relative_to(ROOT)}")]
     found = []
     for name, base in known.items():
-        ready, text, remedy = base.state()
-        found.append(Finding(f"base {name}", "ok" if ready else "note", text, remedy))
+        state = base.state()
+        found.append(Finding(f"base {name}", "ok" if state.ready else "note", state.text, state.remedy))
     return found
 
 

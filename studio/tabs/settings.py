@@ -14,7 +14,7 @@ from pathlib import Path
 from shutil import disk_usage
 from typing import Any
 
-from pipelines.core import bases, doctor
+from pipelines.core import doctor, weights
 from pipelines.core.device import gib
 from studio import i18n
 from studio.context import Context
@@ -62,7 +62,11 @@ def _language(code: str) -> dict[str, str]:
 def folders(context: Context, say: Language) -> list[dict[str, Any]]:
     """Every folder that the studio works with: what it is for, how large it is, and how to choose another."""
     data = [("data", root, "python app.py --data DIR") for root in context.folders.roots]
-    known = [("runs", context.runs, "python app.py --runs DIR"), ("models", bases.WEIGHTS, ""), *data]
+    known = [
+        ("runs", context.runs, "python app.py --runs DIR"),
+        ("models", weights.folder(), "FLAWSMITH_MODELS=DIR python app.py"),
+        *data,
+    ]
     return [_folder(say, kind, path, flag) for kind, path, flag in known]
 
 

@@ -4,7 +4,6 @@
 const root = element.querySelector(".mod"), find = (selector) => root.querySelector(selector), words = props.words;
 const EVERY_MS = 2000, ASK_MS = 250, SETTLED_MS = 500, STEPS = 200;
 const cards = new Map(); // worker id -> its card on the page, kept, so that focus and a half-moved slider stay
-let bases = {};
 
 // -- orders
 
@@ -180,29 +179,12 @@ function show(machine) {
   if (wanted.length !== box.children.length || wanted.some((part, place) => part !== box.children[place])) box.replaceChildren(...wanted);
 }
 
-// -- the bases
-
-function base(one) {
-  const line = document.createElement("tr"), state = document.createElement("td");
-  state.append(made("span", "mod-dot"), one.ready ? (one.size_bytes ? words.ready : words.no_weights) : words.missing);
-  state.dataset.ready = one.ready ? "1" : "";
-  if (one.remedy) state.append(document.createElement("br"), `${words.remedy} `, made("code", "", one.remedy));
-  line.append(...[one.label, one.family, one.licence, one.size_bytes ? gib(one.size_bytes) : words.none_size].map((text) => made("td", "", text)), state);
-  return line;
-}
-
-async function list() {
-  const found = await (await fetch(props.bases)).json();
-  bases = Object.fromEntries(found.map((one) => [one.name, { ...one, ...props.named[one.name] }]));
-  find(".mod-bases tbody").replaceChildren(...Object.values(bases).map(base));
-}
-
 // -- while it is seen
 
 async function refresh() {
   if (document.hidden || !root.offsetParent) return;
   try {
-    if (root.dataset.ready !== "1") await list();
+    await renew();
     show(await look());
     root.dataset.ready = "1";
     find(".mod-away").textContent = "";

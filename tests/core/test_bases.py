@@ -2,16 +2,18 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pipelines.core import bases
-from pipelines.core.errors import BadInput
+from pipelines.core import bases, weights
+from pipelines.core.errors import BadInput, Missing
+from tests import models
 
 SD15 = """
 [sd15]
 label = "Stable Diffusion 1.5"
-family = "stable_diffusion"
+family = "stable-diffusion"
 licence = "CreativeML Open RAIL-M"
 repo = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 revision = "main"
@@ -26,41 +28,140 @@ def table(folder: Path, text: str) -> Path:
     return path
 
 
-def test_procedural_is_here_and_ready_without_weights(tmp_path: Path) -> None:
-    base = bases.load()["procedural"]
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty models folder."""
+    monkeypatch.setenv("FLAWSMITH_MODELS", str(tmp_path / "models"))
+    return tmp_path / "models"
+
+
+def test_procedural_is_ready_without_weights() -> None:
+    base = bases.get("procedural")
     assert (base.family, base.licence, base.needs_weights, base.size_bytes) == ("procedural", "Apache-2.0", False, 0)
-    assert base.state(tmp_path) == (True, "ready, needs no weights", None)
+    assert base.state() == ("ready", "ready, needs no weights", None)
 
 
-def test_every_base_of_the_shipped_table_reads() -> None:
-    assert "procedural" in bases.load()
-    assert all(base.name == name for name, base in bases.load().items())
+def test_the_shipped_table_says_everything_that_a_fetch_and_a_request_need() -> None:
+    table = bases.shipped()
+    assert list(table) == [
+        "procedural", "sd15", "sd15-inpaint", "sd2", "sd2-inpaint", "sdxl", "sdxl-inpaint", "sd3-medium", "flux1-dev",
+        "flux1-schnell", "flux1-fill", "flux1-kontext", "flux2-dev", "flux2-klein",
+    ]  # fmt: skip
+    assert len({base.edition for base in table.values()}) == len(table)
+    for base in list(table.values())[1:]:
+        assert base.repo
+        assert base.revision == "main"
+        assert base.resolution
+        assert base.tasks
+        assert 0 < base.memory_bytes <= base.size_bytes
+        assert "model_index.json" in base.files
+        assert any(file.endswith(".safetensors") for file in base.files)
+        assert not any(file.endswith(weights.PICKLES) for file in base.files)
+        parts = {file.split("/")[0] for file in base.files if "/" in file}
+        assert all(f"{part}/config.json" in base.files for part in parts if not part.startswith(("tok", "sched")))
+    flow = {name for name, base in table.items() if base.defaults.scheduler == "flow-euler"}
+    assert flow == {name for name, base in table.items() if base.family in ("sd3", "flux", "flux2")}
+    assert table["sd15"].defaults == bases.Defaults(guidance_scale=7.5, num_inference_steps=20, scheduler="unipc")
 
 
-def test_a_base_is_ready_when_every_file_of_its_weights_is_there(tmp_path: Path) -> None:
-    base = bases.load(table(tmp_path, SD15))["sd15"]
-    assert base.needs_weights
-    assert base.state(tmp_path) == (
-        False,
-        "weights missing: 2 of 2 files, 2.0 GiB in all",
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        ("runwayml/stable-diffusion-inpainting", "sd15-inpaint"),
+        ("stabilityai/stable-diffusion-2-inpainting", "sd2-inpaint"),
+        ("stabilityai/stable-diffusion-xl-base-1.0", "sdxl"),
+    ],
+)
+def test_a_repository_names_its_base_under_any_name_it_had(name: str, base: str) -> None:
+    assert bases.get(name).name == base
+
+
+def test_a_path_is_no_base_and_the_sentence_says_how_to_add_it(tmp_path: Path) -> None:
+    for name in ("./mine", "mine.safetensors", str(tmp_path)):
+        with pytest.raises(BadInput, match=re.escape(f"add it once with `python -m pipelines bases add {name}`")):
+            bases.get(name)
+    with pytest.raises(BadInput, match="no base 'embedded'; there is flux1-dev, "):
+        bases.get("embedded")
+
+
+def test_missing_weights_say_how_big_from_where_by_which_command_and_where_to_copy_them() -> None:
+    assert bases.get("sd15").state() == (
+        "missing",
+        "weights missing: 12 of 12 files, 2.0 GiB in all from stable-diffusion-v1-5/stable-diffusion-v1-5;"
+        " without a network, copy its folder to models/sd15 by hand",
         "python -m pipelines fetch sd15",
     )
-    (tmp_path / "sd15" / "unet").mkdir(parents=True)
-    (tmp_path / "sd15" / "unet" / "model.safetensors").touch()
-    assert base.state(tmp_path).text == "weights missing: 1 of 2 files, 2.0 GiB in all"
-    (tmp_path / "sd15" / "vae" / "model.safetensors").mkdir(parents=True)
-    assert not base.state(tmp_path).ready
-    (tmp_path / "sd15" / "vae" / "model.safetensors").rmdir()
-    (tmp_path / "sd15" / "vae" / "model.safetensors").touch()
-    assert base.state(tmp_path) == (True, "ready", None)
+    with pytest.raises(
+        Missing, match=r"sd15 is not here yet \(weights missing.*\): run python -m pipelines fetch sd15"
+    ):
+        bases.get("sd15").place()
+
+
+def test_a_folder_copied_by_hand_is_ready_also_in_another_edition_of_its_files(folder: Path) -> None:
+    base, here = bases.get("sd15"), models.base(folder / "sd15")
+    assert base.state() == ("ready", "ready", None)
+    assert base.place() == (here, None, None, "")
+    plain = here / "unet" / "diffusion_pytorch_model.safetensors"
+    (here / "unet" / "diffusion_pytorch_model.fp16.safetensors").rename(plain)
+    assert base.state().ready
+    plain.unlink()
+    assert base.state().text.startswith("weights missing: 1 of 12 files, 2.0 GiB in all")
+
+
+UNET = "unet/diffusion_pytorch_model.fp16.safetensors"
+WHOLE = models.base_files()[UNET]
+
+
+@pytest.mark.parametrize(
+    ("file", "data", "sentence"),
+    [
+        (UNET, b"", "is empty (0 bytes)"),
+        (UNET, WHOLE[:-1], f"is cut off: {len(WHOLE) - 1} of {len(WHOLE)} bytes are here"),
+        (UNET, b"PK\x03\x04" + WHOLE, "is a pickle under another name, which could run code"),
+        (UNET, b"hello, this is text", "is no safetensors file"),
+        ("vae/config.json", b"{", "vae/config.json is damaged: it is no valid JSON"),
+        ("model_index.json", b"", "model_index.json is damaged: it is no valid JSON"),
+        ("tokenizer/merges.txt", b"", "merges.txt is empty (0 bytes)"),
+    ],
+)
+def test_a_file_that_is_not_whole_is_named_until_it_is_mended(
+    folder: Path, file: str, data: bytes, sentence: str
+) -> None:
+    here = models.base(folder / "sd15")
+    whole = (here / file).read_bytes()
+    (here / file).write_bytes(data)
+    state = bases.get("sd15").state()
+    assert (state.kind, state.remedy) == ("broken", "python -m pipelines fetch sd15")
+    assert sentence in state.text
+    assert file.rpartition("/")[2] in state.text
+    with pytest.raises(BadInput, match="sd15 cannot be used: "):
+        bases.get("sd15").place()
+    (here / file).write_bytes(whole)
+    assert bases.get("sd15").state().ready
+
+
+def test_a_second_look_reads_no_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    models.base(folder / "sd15")
+    assert bases.get("sd15").state().ready
+    opened: list[str] = []
+    real = Path.open
+
+    def watched(self: Path, *given: Any, **named: Any) -> Any:
+        opened.append(self.name)
+        return real(self, *given, **named)
+
+    monkeypatch.setattr(Path, "open", watched)
+    assert bases.get("sd15").state().ready
+    assert [name for name in opened if name.endswith((".safetensors", ".json"))] == []
 
 
 @pytest.mark.parametrize(
     ("line", "instead", "sentence"),
     [
         ('licence = "CreativeML Open RAIL-M"\n', "", "has no licence; every base has label, family and licence"),
-        ('family = "stable_diffusion"', 'family = ""', "family = '': String should have at least 1 character"),
-        ('family = "stable_diffusion"', "family = 3", "family = 3: Input should be a valid string"),
+        ('family = "stable-diffusion"', 'family = ""', "family = '': String should have at least 1 character"),
+        ('family = "stable-diffusion"', 'family = "sd"', "family = 'sd': choose one of procedural, stable-diffusion, "),
+        ('family = "stable-diffusion"', "family = 3", "family = 3: Input should be a valid string"),
         ('revision = "main"\n', "", "weights need repo, revision, files and size_bytes together; revision is missing"),
         ("size_bytes = 2147483648\n", "", "together; size_bytes is missing"),
         ("size_bytes = 2147483648", "size_bytes = -1", "size_bytes = -1: Input should be greater than or equal to 0"),
@@ -68,7 +169,7 @@ def test_a_base_is_ready_when_every_file_of_its_weights_is_there(tmp_path: Path)
         (
             "size_bytes = 2147483648",
             "size_bytes = 1\nsha = 'x'",
-            "sha: no such key; a base has label, family, licence, repo",
+            "sha: no such key; a base has label, family, licence, edition, repo",
         ),
         ("size_bytes = 2147483648", "size_bytes = 1\nname = 'x'", "name: the table's own name is the name"),
         (
@@ -92,7 +193,7 @@ def test_a_wrong_table_is_refused_naming_file_table_key_and_value(
 ) -> None:
     assert line in SD15
     with pytest.raises(BadInput, match=re.escape(sentence)) as caught:
-        bases.load(table(tmp_path, SD15.replace(line, instead)))
+        bases.shipped(table(tmp_path, SD15.replace(line, instead)))
     assert str(caught.value).startswith("bases.toml [sd15] ")
 
 
@@ -105,4 +206,4 @@ def test_a_wrong_table_is_refused_naming_file_table_key_and_value(
 )
 def test_a_file_that_is_no_table_of_bases_is_refused(tmp_path: Path, text: str, sentence: str) -> None:
     with pytest.raises(BadInput, match=re.escape(sentence)):
-        bases.load(table(tmp_path, text))
+        bases.shipped(table(tmp_path, text))
