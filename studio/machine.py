@@ -18,7 +18,7 @@ from studio.i18n import Language
 
 Role = Literal["device", "light", "run"]
 MAKERS = ("NVIDIA ", "GeForce ")
-SAID = ("dtype", "memory", "card", "held_bytes", "budget_bytes", "default_bytes", "total_bytes", "models")
+SAID = ("dtype", "attention", "memory", "card", "held_bytes", "budget_bytes", "default_bytes", "total_bytes", "models")
 
 
 def workers(context: Context, say: Language) -> list[dict[str, Any]]:

@@ -86,6 +86,15 @@ def measure(model: Any) -> dict[int, int]:
     return {}
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether that is what an exception says: torch has a class for its GPUs, and words for the CPU."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
+    )
+
+
 def _union(storages: Iterable[dict[int, int]]) -> dict[int, int]:
     return {address: size for one in storages for address, size in one.items()}
 
@@ -105,6 +114,8 @@ class Models:
         self._entries: dict[Key, _Entry] = {}  # least recently used first
         self._sizes: dict[Key, int] = {}  # what each key measured when it was last here
         self._thread: threading.Thread | None = None
+        self.attention: str | None = None
+        """What computes attention in these models, once one of them was opened. Any thread may ask."""
 
     @property
     def device(self) -> Device:
@@ -201,7 +212,14 @@ class Models:
         expected = self._sizes.get(key, size_bytes)
         if expected is not None:
             self._drop(self._in_the_way(key, {0: expected}))  # no memory to measure yet
-        model = build()
+        try:
+            model = build()
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            model = None
+        if model is None:
+            model = self._built_with_all_room(key, build)
         storages = measure(model)
         others = _union(entry.storages for entry in self._entries.values())
         self._sizes[key] = sum(size for address, size in storages.items() if address not in others)
@@ -209,6 +227,19 @@ class Models:
         entry = _Entry(model, storages, time.time())
         self._entries[key] = entry
         return entry
+
+    def _built_with_all_room(self, key: Key, build: Callable[[], T]) -> T:
+        """Once more, with everything dropped that nobody uses: what else is on the device was not foreseen."""
+        self.release_all()
+        try:
+            return build()
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+        raise NoRoom(
+            f"{key} does not fit into the memory that is left: models hold {gib(self.held_bytes)} of the"
+            f" {gib(self.device.memory_bytes)} here; close other programs, or choose a smaller base"
+        )
 
     def _in_the_way(self, key: Key, storages: dict[int, int]) -> list[Key]:
         """The least recently used models that must go for `storages` to fit. Raises NoRoom where that would not do."""

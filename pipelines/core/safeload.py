@@ -42,45 +42,48 @@ def check_environment() -> None:
         raise Problem(f"{UNSAFE}={value} lets weight files run code on this machine; `unset {UNSAFE}` and start again")
 
 
-def tensors(path: Path, *, expect: Mapping[str, Sequence[int]] | None = None) -> "dict[str, Tensor]":
+def tensors(path: Path, *, expect: Mapping[str, Sequence[int]] | None = None, name: str = "") -> "dict[str, Tensor]":
     """The tensors of a safetensors file, on the CPU, in the number formats they were saved in.
 
-    `expect` names tensors that must be there and their shapes; a file may hold more. Raises Missing where there is no
+    `expect` names tensors that must be there and their shapes; a file may hold more. `name` is what sentences call the
+    file, where its own name says nothing (an asset's). Raises Missing where there is no
     file, BadInput where it is a pickle under another name, cut off, damaged, empty, or holds a tensor without
     elements (a LoRA of rank 0) or with NaN or infinity.
     """
     check_environment()
-    _check_safetensors(path)
+    name = name or path.name
+    check(path, name)
     import safetensors
     from safetensors.torch import load_file
 
     try:
         found = load_file(path)
     except safetensors.SafetensorError as error:
-        raise BadInput(f"{path.name} is damaged ({error}); fetch it again") from error
-    return _checked(found, path, expect or {})
+        raise BadInput(f"{name} is damaged ({error}); fetch it again") from error
+    return _checked(found, name, expect or {})
 
 
-def pickle_tensors(path: Path) -> "dict[str, Tensor]":
+def pickle_tensors(path: Path, *, name: str = "") -> "dict[str, Tensor]":
     """The tensors of a `.pt`, `.pth`, `.bin` or `.ckpt` whose author publishes nothing else; no code in it is run.
 
     Nested tables become dotted names (`state_dict.conv.weight`); numbers, names and settings beside the tensors are
     left out. Raises as `tensors` does, and BadInput where the file asks for anything but tensors and plain values.
     """
     check_environment()
-    _size(path)
+    name = name or path.name
+    _size(path, name)
     import torch
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise BadInput(
-            f"{path.name} holds more than weights, or is damaged; code out of a file is never run: "
+            f"{name} holds more than weights, or is damaged; code out of a file is never run: "
             "use its safetensors edition, or fetch it again"
         ) from error
     except DAMAGE as error:
-        raise BadInput(f"{path.name} is cut off or no file of weights; fetch it again") from error
-    return _checked(dict(_leaves(content, "")), path, {})
+        raise BadInput(f"{name} is cut off or no file of weights; fetch it again") from error
+    return _checked(dict(_leaves(content, "")), name, {})
 
 
 def _leaves(value: Any, name: str) -> "Iterator[tuple[str, Tensor]]":
@@ -93,62 +96,65 @@ def _leaves(value: Any, name: str) -> "Iterator[tuple[str, Tensor]]":
             yield from _leaves(inner, f"{name}.{key}" if name else str(key))
 
 
-def _size(path: Path) -> int:
+def _size(path: Path, name: str) -> int:
     if not path.is_file():
         raise Missing(f"no weights at {path}")
     size = path.stat().st_size
     if size == 0:
-        raise BadInput(f"{path.name} is empty (0 bytes); fetch it again")
+        raise BadInput(f"{name} is empty (0 bytes); fetch it again")
     if not os.access(path, os.R_OK):
-        raise Problem(f"{path.name} may not be read by this user; `chmod a+r {path}`")
+        raise Problem(f"{name} may not be read by this user; `chmod a+r {path}`")
     return size
 
 
-def _check_safetensors(path: Path) -> None:
-    """Reads the header: eight bytes of length, then JSON of `name -> {dtype, shape, data_offsets}`, then the data."""
-    size = _size(path)
+def check(path: Path, name: str = "") -> dict[str, Any]:
+    """The header of a safetensors file that is whole, judged by that header alone. Raises Missing, BadInput.
+
+    It is eight bytes of length, then JSON of `name -> {dtype, shape, data_offsets}`, then the data.
+    """
+    name = name or path.name
+    size = _size(path, name)
     with path.open("rb") as file:
         start = file.read(16)
         if start.startswith(PICKLE_STARTS):
             raise BadInput(
-                f"{path.name} is a pickle under another name, which could run code; use its real safetensors edition"
+                f"{name} is a pickle under another name, which could run code; use its real safetensors edition"
             )
         length = int.from_bytes(start[:8], "little")
         if len(start) < 8 or length > HEADER_LIMIT or start[8:9] not in (b"{", b""):
-            raise BadInput(f"{path.name} is no safetensors file; choose a file saved as safetensors")
+            raise BadInput(f"{name} is no safetensors file; choose a file saved as safetensors")
         file.seek(8)
         text = file.read(length)
     if len(text) < length:
-        raise BadInput(f"{path.name} is cut off inside its header ({size} bytes); fetch it again")
+        raise BadInput(f"{name} is cut off inside its header ({size} bytes); fetch it again")
     try:
         header = json.loads(text)
-        ends = [table["data_offsets"][1] for name, table in header.items() if name != "__metadata__"]
+        ends = [table["data_offsets"][1] for key, table in header.items() if key != "__metadata__"]
         data = max(ends, default=0)
         whole = 8 + length + int(data)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
-        raise BadInput(f"{path.name} is damaged: its header cannot be read; fetch it again") from error
+        raise BadInput(f"{name} is damaged: its header cannot be read; fetch it again") from error
     if size < whole:
-        raise BadInput(f"{path.name} is cut off: {size} of {whole} bytes are here; fetch it again")
+        raise BadInput(f"{name} is cut off: {size} of {whole} bytes are here; fetch it again")
+    return dict(header)
 
 
-def _checked(found: "dict[str, Tensor]", path: Path, expect: Mapping[str, Sequence[int]]) -> "dict[str, Tensor]":
+def _checked(found: "dict[str, Tensor]", name: str, expect: Mapping[str, Sequence[int]]) -> "dict[str, Tensor]":
     if not found:
-        raise BadInput(f"{path.name} holds no tensors; fetch it again, or choose another file")
-    for name, shape in expect.items():
-        if name not in found:
-            raise BadInput(f"{path.name} lacks the tensor {name!r}: it was made for another model")
-        if tuple(found[name].shape) != tuple(shape):
+        raise BadInput(f"{name} holds no tensors; fetch it again, or choose another file")
+    for key, shape in expect.items():
+        if key not in found:
+            raise BadInput(f"{name} lacks the tensor {key!r}: it was made for another model")
+        if tuple(found[key].shape) != tuple(shape):
             raise BadInput(
-                f"{path.name}: {name!r} has the shape {_by(found[name].shape)} where {_by(shape)} is wanted: "
+                f"{name}: {key!r} has the shape {_by(found[key].shape)} where {_by(shape)} is wanted: "
                 "it was made for another model"
             )
-    for name, tensor in found.items():
+    for key, tensor in found.items():
         if tensor.numel() == 0:
-            raise BadInput(f"{path.name}: {name!r} has the shape {_by(tensor.shape)}, so it holds nothing (rank 0?)")
-        if not _finite(tensor):
-            raise BadInput(
-                f"{path.name}: {name!r} holds NaN or infinity, so it would spoil every picture; use another file"
-            )
+            raise BadInput(f"{name}: {key!r} has the shape {_by(tensor.shape)}, so it holds nothing (rank 0?)")
+        if not finite(tensor):
+            raise BadInput(f"{name}: {key!r} holds NaN or infinity, so it would spoil every picture; use another file")
     return found
 
 
@@ -156,8 +162,11 @@ def _by(shape: Sequence[int]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-def _finite(tensor: "Tensor") -> bool:
-    """Smallest and largest carry NaN and infinity through; a hundred times faster on the CPU than `isfinite` of all."""
+def finite(tensor: "Tensor") -> bool:
+    """Whether no element is NaN or infinite.
+
+    Smallest and largest carry both through; a hundred times faster on the CPU than `isfinite` of all.
+    """
     import torch
 
     if tensor.is_complex():

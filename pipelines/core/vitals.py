@@ -42,6 +42,8 @@ class Vitals:
         }
         if decided:
             said |= {"dtype": decided.dtype, "reason": decided.reason}
+        if self._models.attention:
+            said["attention"] = self._models.attention
         title = decided.title if decided else None
         if name == "cpu":
             title = title or self._processor

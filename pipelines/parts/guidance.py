@@ -49,6 +49,30 @@ class Guidance:
         finally:
             handle.remove()
 
+    @contextmanager
+    def in_two_calls(self, denoiser: nn.Module, count: int) -> Iterator[None]:
+        """Guides a pipeline that asks with the prompt first, then without, and is told the strength ON.
+
+        The second answer is made such that what the pipeline mixes of both is the guided one. `count` is how many of
+        the tokens are the picture's: pictures shown to the denoiser stand behind it.
+        """
+        with_prompt: list[Tensor] = []
+
+        def hook(denoiser: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], output: Any) -> Any:
+            predicted = output[0][:, :count]
+            if not with_prompt:
+                with_prompt.append(predicted)
+                return (predicted, *output[1:])
+            first = with_prompt.pop()
+            guided = self.combined(predicted, first, named["timestep"])
+            return (first + (first - guided) / (ON - 1), *output[1:])
+
+        handle = denoiser.register_forward_hook(hook, with_kwargs=True)
+        try:
+            yield
+        finally:
+            handle.remove()
+
     def _hook(self, denoiser: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], output: Any) -> Any:
         predicted = output[0] if isinstance(output, tuple) else output.sample
         timestep = named["timestep"] if "timestep" in named else arguments[1]
@@ -56,6 +80,22 @@ class Guidance:
         guided = self.combined(without, with_prompt, timestep)
         both = torch.cat([guided, guided])
         return (both, *output[1:]) if isinstance(output, tuple) else type(output)(sample=both)
+
+
+@contextmanager
+def told_each(denoiser: nn.Module, scales: Sequence[float]) -> Iterator[None]:
+    """Tells a guidance-distilled denoiser each picture's own strength: pipelines tell it one for all."""
+
+    def before(denoiser: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+        if named.get("guidance") is not None:
+            named = named | {"guidance": torch.tensor(list(scales), device=named["guidance"].device)}
+        return arguments, named
+
+    handle = denoiser.register_forward_pre_hook(before, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def rescaled(guided: Tensor, with_prompt: Tensor, share: float) -> Tensor:

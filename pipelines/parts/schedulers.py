@@ -22,6 +22,7 @@ SCHEDULERS: dict[str, tuple[str, dict[str, Any]]] = {
     "pndm": ("PNDMScheduler", {}),
     "lcm": ("LCMScheduler", {}),
     "tcd": ("TCDScheduler", {}),
+    "flow-euler": ("FlowMatchEulerDiscreteScheduler", {}),
 }
 """Name -> class in diffusers, and what of it is set beside the base's own settings."""
 
@@ -40,17 +41,28 @@ SCHEDULE = (
 ZERO_SNR = ("unipc", "dpm++2m", "dpm++2m-karras", "dpm++2m-sde", "ddim", "ddpm", "euler", "euler-a", "lcm", "tcd")
 """Those that follow a schedule whose last step is pure noise (arXiv 2305.08891)."""
 
+FLOWS = ("flow-euler", "unipc", "dpm++2m")
+"""Those that follow a flow from noise to picture (arXiv 2210.02747), as SD3 and FLUX do; the first only that."""
 
-def make(name: str, config: Mapping[str, Any]) -> Any:
+
+def make(name: str, config: Mapping[str, Any], *, noises: bool = False) -> Any:
     """A scheduler of that name over a base's own noise schedule. Raises BadInput.
 
-    `config` is the base's scheduler configuration: betas, prediction type, zero terminal SNR carry over. Where the base
-    does not say how steps are spaced, they are spaced as SD's always were: each class has a default of its own.
+    `config` is the base's scheduler configuration: betas, prediction type, zero terminal SNR, shift carry over. Where
+    the base does not say how steps are spaced, they are spaced as SD's always were: each class has a default of its
+    own. `noises` says that the pipeline begins with a picture, which the scheduler noises.
     """
     import diffusers
 
     if name not in SCHEDULERS:
         raise BadInput(f"no scheduler {name!r}; choose one of {', '.join(SCHEDULERS)}", "scheduler")
+    if flows(config):
+        return _flowing(name, config, noises)
+    if name == "flow-euler":
+        fitting = ", ".join(one for one in SCHEDULERS if one != name)
+        raise BadInput(
+            f"scheduler {name} is for SD3 and FLUX, and this base does not flow; choose one of {fitting}", "scheduler"
+        )
     if config.get("rescale_betas_zero_snr") and name not in ZERO_SNR:
         fitting = ", ".join(ZERO_SNR)
         raise BadInput(
@@ -60,3 +72,28 @@ def make(name: str, config: Mapping[str, Any]) -> Any:
     spacing = "trailing" if config.get("rescale_betas_zero_snr") else config.get("timestep_spacing", "leading")
     trained = {key: config[key] for key in SCHEDULE if config.get(key) is not None}
     return getattr(diffusers, cls).from_config(dict(config), **trained, timestep_spacing=spacing, **more)
+
+
+def flows(config: Mapping[str, Any]) -> bool:
+    """Whether a base was trained to follow a flow, by its scheduler configuration."""
+    return "FlowMatch" in str(config.get("_class_name")) or config.get("prediction_type") == "flow_prediction"
+
+
+def _flowing(name: str, config: Mapping[str, Any], noises: bool) -> Any:
+    import diffusers
+
+    # diffusers' pipelines noise a picture by `scale_noise`, which the solvers made for noise do not have.
+    fitting = FLOWS[:1] if noises else FLOWS
+    if name not in fitting:
+        if name in FLOWS:
+            raise BadInput(
+                f"scheduler {name} cannot begin with a picture on a base that flows; choose {fitting[0]}", "scheduler"
+            )
+        raise BadInput(
+            f"scheduler {name} takes noise away, and this base flows; choose one of {', '.join(fitting)}", "scheduler"
+        )
+    cls = getattr(diffusers, SCHEDULERS[name][0])
+    shift = config.get("shift", config.get("flow_shift", 1.0))
+    if name == "flow-euler":
+        return cls.from_config(dict(config), shift=shift)
+    return cls.from_config(dict(config), use_flow_sigmas=True, prediction_type="flow_prediction", flow_shift=shift)

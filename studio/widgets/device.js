@@ -16,6 +16,7 @@ function details(worker) {
   if ("temperature_c" in card) list.append(...line(words.temperature, `${number(card.temperature_c, 0)} °C`));
   if ("power_w" in card) list.append(...line(words.power, `${number(card.power_w, 0)} W`));
   if (worker.dtype) list.append(...line(words.dtype, worker.dtype));
+  if (worker.attention) list.append(...line(words.attention, worker.attention));
   const part = made("section", "dev-worker");
   part.append(made("strong", "", name(worker)), made("p", "", why(worker)), list);
   return part;
