@@ -21,7 +21,9 @@ LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "[::1]"})
 MAX_UPLOAD = 256 * 2**20  # a 16-bit RGB TIFF of 40 megapixels is 240 MB
 MAX_BODY = 16 * 2**20  # a request is data; pixels travel as uploads
 DRAIN_S = 5.0
+MAX_WEIGHTS = 1000 * 2**20  # an adapter of SDXL at rank 256 is 900 MB
 UPLOADS = "/api/uploads"
+WEIGHTS = f"{UPLOADS}/adapter"
 
 # Gradio builds its templates with `new Function` and styles elements inline; neither reaches the network.
 PAGE_POLICY = (
@@ -63,11 +65,12 @@ class Guard:
         *,
         max_upload: int = MAX_UPLOAD,
         max_body: int = MAX_BODY,
+        max_weights: int = MAX_WEIGHTS,
     ) -> None:
         self.app = app
         self.names = frozenset(names)
-        self.max_upload = max_upload
         self.max_body = max_body
+        self.larger = {UPLOADS: max_upload, WEIGHTS: max_weights}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -103,7 +106,7 @@ class Guard:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = scope["path"]
-        cap = self.max_upload if path == UPLOADS else self.max_body
+        cap = self.larger.get(path, self.max_body)
         body = _Body(receive, send, cap, policy(path))
         refusal = self._refusal(scope)
         if refusal:

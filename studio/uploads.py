@@ -5,6 +5,7 @@ at by content, and only then kept. How large it may be is the guard's business.
 """
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -14,7 +15,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Request
 from starlette.datastructures import UploadFile
 
-from pipelines.core import files, images
+from pipelines.core import adapter_facts, files, images
 from pipelines.core.assets import Asset
 from pipelines.core.errors import BadInput
 from studio.context import Context
@@ -27,9 +28,7 @@ BODIES: dict[str, Any] = {
         "schema": {
             "type": "object",
             "required": ["file"],
-            "properties": {
-                "file": {"type": "string", "format": "binary", "description": "PNG, JPEG, TIFF, BMP or WEBP"}
-            },
+            "properties": {"file": {"type": "string", "format": "binary", "description": "The file itself"}},
         }
     },
     "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
@@ -61,6 +60,23 @@ def router(context: Context) -> APIRouter:
         },
     )
     async def upload(request: Request) -> dict[str, Any]:
+        return await taken(request, keep)
+
+    @routes.post(
+        "/api/uploads/adapter",
+        status_code=201,
+        summary="Upload an adapter: a LoRA, DoRA or textual-inversion file",
+        description="As pictures are uploaded. A file that holds no adapter this studio can apply is not kept.",
+        openapi_extra={"requestBody": {"required": True, "content": BODIES}},
+        responses={
+            413: {"description": "Larger than may be sent"},
+            422: {"description": "No adapter, or one that cannot be applied"},
+        },
+    )
+    async def upload_adapter(request: Request) -> dict[str, Any]:
+        return await taken(request, keep_adapter)
+
+    async def taken(request: Request, kept: Callable[[Context, Path, str], dict[str, Any]]) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="flawsmith-upload-") as folder:
             path = Path(folder) / "upload"
             if request.headers.get("content-type", "").startswith("multipart/form-data"):
@@ -68,7 +84,7 @@ def router(context: Context) -> APIRouter:
             else:
                 name = named(unquote(request.headers.get("x-filename", "")))
                 await _from_body(request, path)
-            return await anyio.to_thread.run_sync(keep, context, path, name, limiter=decoding)
+            return await anyio.to_thread.run_sync(kept, context, path, name, limiter=decoding)
 
     return routes
 
@@ -105,6 +121,19 @@ def keep(context: Context, path: Path, name: str) -> dict[str, Any]:
         "bits": picture.bits,
         "grey": picture.grey,
         "request": carries_request(asset.path),
+    }
+
+
+def keep_adapter(context: Context, path: Path, name: str) -> dict[str, Any]:
+    """Looks at an adapter file by its names and shapes and keeps it. Raises BadInput when it cannot be applied."""
+    facts = adapter_facts.read(path, name)
+    asset = context.assets.put(path, name)
+    return {
+        "asset": asset.id,
+        "name": asset.name,
+        "sha256": asset.sha256,
+        "bytes": asset.bytes,
+        "facts": facts.model_dump(mode="json"),
     }
 
 

@@ -1,16 +1,22 @@
 """From what was asked to what is put in line: inputs are taken into the asset store, so that a run needs nothing else.
 
-Knows the stores; not what a task does with its inputs.
+An adapter is named by file, by asset, by its id in the library, by the run that trained it, or in the prompt
+(`<lora:name:0.8>`). Knows the stores; not what a task does with its inputs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import files, ids, requests
+from pipelines.core import adapter_facts, adapter_names, files, ids, library, requests, unfold
 from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput, Missing
+from pipelines.core.library import Library
 from pipelines.core.requests import FileKind, Request
+from pipelines.core.requests.diffusion import Diffusion
+
+Take = Callable[[str, FileKind, str], str]
+"""(field, kind, value) -> the asset that stands for it."""
 
 
 def from_paths(request: Request, assets: Assets) -> Request:
@@ -24,7 +30,9 @@ def from_paths(request: Request, assets: Assets) -> Request:
             raise BadInput(f"{field}: there is no file {value}", field)
         return assets.put(path, path.name).id
 
-    ready = _changed(request, take)
+    if isinstance(request, requests.Text):
+        request = unfold.from_paths(request, assets)
+    ready = _changed(request, _knowing_adapters(take, assets), assets)
     if isinstance(ready, requests.Export):  # the worker that takes it up may stand in another folder
         data = tuple(str(Path(one).resolve()) if Path(one).is_dir() else one for one in ready.data)
         output = str(Path(ready.output).resolve()) if ready.output is not None else None
@@ -53,7 +61,9 @@ def from_web(data: Mapping[str, Any], assets: Assets) -> Request:
             field,
         )
 
-    checked = _changed(request, take)
+    if isinstance(request, requests.Text):
+        request = unfold.from_web(request, assets)
+    checked = _changed(request, _knowing_adapters(take, assets), assets)
     if isinstance(checked, requests.Export):
         for run in checked.data:
             if not ids.RUN.fullmatch(run):
@@ -66,8 +76,49 @@ def from_web(data: Mapping[str, Any], assets: Assets) -> Request:
     return checked
 
 
-def _changed(request: Request, take: Any) -> Request:
-    return requests.parse(requests.with_files(request, take))
+def _changed(request: Request, take: Take, assets: Assets) -> Request:
+    return requests.parse(requests.with_files(_without_tags(request, assets), take))
+
+
+def _knowing_adapters(take: Take, assets: Assets) -> Take:
+    """Finds adapters where only they are found, everything else as `take` does; what is no adapter is refused here."""
+
+    def found(field: str, kind: FileKind, value: str) -> str:
+        if kind != "adapter":
+            return take(field, kind, value)
+        known = library.asset_of(assets, value) or assets.get(take(field, kind, value))
+        adapter_facts.read(known.path, known.name)
+        return known.id
+
+    return found
+
+
+def _without_tags(request: Request, assets: Assets) -> Request:
+    """The request with the adapters that its prompts name among its adapters, and the prompts without their tags.
+
+    Raises BadInput for a name that the library has not.
+    """
+    if not isinstance(request, Diffusion):
+        return request
+    named: list[tuple[str, float]] = []
+
+    def cleaned(prompt: str) -> str:
+        rest, found = adapter_names.tags(prompt)
+        named.extend(found)
+        return rest
+
+    data = request.model_dump(mode="json")
+    for place in (data, *data.get("regions", ())):
+        for name in ("prompt", "prefix"):
+            if place.get(name):
+                place[name] = cleaned(place[name])
+        if place.get("prompts"):
+            place["prompts"] = [cleaned(one) for one in place["prompts"]]
+    if not named:
+        return request
+    store = Library(assets.runs)
+    uses = [{"path": store.named(name).id, "weight": weight} for name, weight in dict.fromkeys(named)]
+    return requests.parse({**data, "adapters": [*data.get("adapters", ()), *uses]})
 
 
 def named(request: Request, assets: Assets) -> dict[str, Any]:

@@ -1,53 +1,20 @@
 """Adapter files of every common make, read into one form: which module gets which low-rank change. Loads into no model.
 
-Read are: peft and diffusers (`unet.….lora_A.weight`), older diffusers (`….lora.down.weight` and
-`….processor.to_k_lora.down.weight`, with or without `unet.`), kohya (`lora_unet_….lora_down.weight` with `.alpha`), and
-the first LoRA tool's numbered layers (`unet:0:down`, cloneofsimo/lora). Textual inversion: `{token: vector}` of
-diffusers, `string_to_param` of A1111.
+How files spell their tensors, core/adapter_names knows.
 """
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from safetensors import safe_open
 from torch import Tensor
 
-from pipelines.core import safeload
+from pipelines.core import adapter_names, safeload
+from pipelines.core.adapter_names import PICKLES, SEVERAL, Spelling
 from pipelines.core.errors import BadInput
-
-Spelling = Literal["dotted", "joined", "numbered"]
-"""How a file names modules: `down_blocks.0.to_k`, `down_blocks_0_to_k`, or by their place in the network."""
-
-PICKLES = (".bin", ".pt", ".ckpt", ".pth")
-PARTS = {"te": "text_encoder", "te1": "text_encoder", "te2": "text_encoder_2", "unet": "unet"}
-SIDES = {"lora_A": "down", "lora_B": "up", "down": "down", "up": "up", "lora_down": "down", "lora_up": "up"}
-
-_PEFT = re.compile(
-    r"(?:base_model\.model\.)?(?:(?P<part>unet|transformer|text_encoder(?:_2|_3)?)\.)?(?P<module>.+?)"
-    r"\.(?:lora\.|lora_linear_layer\.)?(?P<side>lora_A|lora_B|down|up)(?:\.default(?:_0)?)?\.weight"
-)
-_PROCESSOR = re.compile(
-    r"(?:(?P<part>unet|transformer)\.)?(?P<module>.+)\.processor\.(?P<which>to_q|to_k|to_v|to_out)_lora\.(?P<side>down|up)\.weight"
-)
-_MAGNITUDE = re.compile(
-    r"(?:(?P<part>unet|transformer|text_encoder(?:_2)?)\.)?(?P<module>.+)\.lora_magnitude_vector(?:\.default(?:_0)?)?(?:\.weight)?"
-)
-_ALPHA = re.compile(r"(?:(?P<part>unet|transformer|text_encoder(?:_2)?)\.)?(?P<module>.+)\.alpha")
-_KOHYA = re.compile(
-    r"lora_(?P<part>unet|te1|te2|te)_(?:unet_)?(?P<module>.+?)[._](?:(?P<side>lora_down|lora_up)\.weight|(?P<what>alpha|dora_scale))"
-)
-_NUMBERED = re.compile(r"(?P<part>unet|text_encoder):(?P<module>\d+):(?P<side>down|up)")
-_FOREIGN = {
-    "hada_w1_a": "LoHa",
-    "lokr_w1": "LoKr",
-    "lora_mid": "LoCon with a middle (Tucker) factor",
-    "oft_blocks": "OFT",
-    "to_k_ip": "IP-Adapter",
-}
 
 
 @dataclass
@@ -96,30 +63,53 @@ class Adapter:
                 return int(layer.down.shape[1])
         return None
 
+    def by_encoder(self, encoders: Sequence[str]) -> dict[str, dict[str, Tensor]]:
+        """The new words of each text encoder: one word has vectors for two of them in SDXL's files.
 
-def read(path: Path) -> Adapter:
-    """The adapter in a file. Raises Missing, BadInput when it is damaged or holds no change this studio can apply."""
-    pickled = path.suffix.lower() in PICKLES
-    tensors = safeload.pickle_tensors(path) if pickled else safeload.tensors(path)
+        Raises BadInput where the base has but one of these.
+        """
+        if set(self.embeddings) != set(SEVERAL):
+            return {encoders[0]: dict(self.embeddings)} if self.embeddings else {}
+        if len(encoders) < len(SEVERAL):
+            raise BadInput(f"the word {self.name!r} is for two text encoders and this base has one: it is for SDXL")
+        return {
+            part: {self.name: self.embeddings[one]} for part, one in zip(encoders, sorted(SEVERAL)[::-1], strict=False)
+        }
+
+
+def read(path: Path, name: str = "") -> Adapter:
+    """The adapter in a file; `name` is its own name where `path` is an asset's.
+
+    Raises Missing, BadInput when it is damaged or holds no change this studio can apply.
+    """
+    name = name or path.name
+    pickled = Path(name).suffix.lower() in PICKLES
+    tensors = safeload.pickle_tensors(path, name=name) if pickled else safeload.tensors(path, name=name)
     metadata = {} if pickled else _metadata(path)
+    found = adapter_names.outline({key: tuple(one.shape) for key, one in tensors.items()}, name)
     alphas = _alphas(metadata)
     layers: dict[str, dict[str, Layer]] = {}
-    left: dict[str, Tensor] = {}
-    spellings: set[Spelling] = set()
-    for key, tensor in tensors.items():
-        spelling = _take(key, tensor, layers)
-        if spelling is None:
-            left[key] = tensor
-        else:
-            spellings.add(spelling)
-    embeddings = dict(_embeddings(left, path))
-    _check(path, layers, left, embeddings, spellings)
-    for part, modules in layers.items():
-        for module, layer in modules.items():
-            if layer.alpha is None:
-                layer.alpha = alphas.get((part, module), float(layer.rank))
-    targets = {part: json.loads(metadata[part]) for part in layers if "numbered" in spellings and part in metadata}
-    return Adapter(path.stem, spellings.pop() if spellings else "dotted", layers, embeddings, targets, metadata)
+    for part, module, keys in adapter_names.halves(found):
+        held = {what: tensors[key] for what, key in keys.items()}
+        layer = Layer(held["down"], held["up"])
+        layer.alpha = float(held["alpha"]) if "alpha" in held else alphas.get((part, module), float(layer.rank))
+        layer.magnitude = held["magnitude"].flatten() if "magnitude" in held else None
+        layers.setdefault(part, {})[module] = layer
+    embeddings = {word: tensors[key].reshape(-1, tensors[key].shape[-1]) for word, key in found.words.items()}
+    return Adapter(Path(name).stem, found.spelling, layers, embeddings, _targets(found, metadata), metadata)
+
+
+def _targets(found: adapter_names.Outline, metadata: Mapping[str, str]) -> dict[str, list[str]]:
+    """The classes a numbered file counted through. Raises BadInput where its metadata does not say."""
+    if found.spelling != "numbered":
+        return {}
+    try:
+        return {part: [str(one) for one in json.loads(metadata[part])] for part in found.layers}
+    except (KeyError, ValueError, TypeError) as error:
+        raise BadInput(
+            "the file numbers its layers and does not say of which classes (no `unet` in its metadata):"
+            " use another file"
+        ) from error
 
 
 def _metadata(path: Path) -> dict[str, str]:
@@ -153,78 +143,3 @@ class _Alphas:
         if self.table.get(f"{part}.use_rslora"):  # alpha / sqrt(r) there, alpha / r here
             return float(alpha) * otherwise**0.5
         return float(alpha)
-
-
-def _take(key: str, tensor: Tensor, layers: dict[str, dict[str, Layer]]) -> Spelling | None:
-    """Puts one tensor where it belongs; None when it belongs to no low-rank change."""
-
-    def layer(part: str | None, module: str) -> Layer:
-        return layers.setdefault(part or "unet", {}).setdefault(module, Layer())
-
-    if found := _KOHYA.fullmatch(key):
-        one = layer(PARTS[found["part"]], found["module"])
-        if found["what"] == "alpha":
-            one.alpha = float(tensor)
-        elif found["what"] == "dora_scale":
-            one.magnitude = tensor.flatten()
-        else:
-            setattr(one, SIDES[found["side"]], tensor)
-        return "joined"
-    if found := _NUMBERED.fullmatch(key):
-        setattr(layer(found["part"], found["module"]), found["side"], tensor)
-        return "numbered"
-    if found := _PROCESSOR.fullmatch(key):
-        which = "to_out.0" if found["which"] == "to_out" else found["which"]
-        setattr(layer(found["part"], f"{found['module']}.{which}"), found["side"], tensor)
-        return "dotted"
-    if found := _MAGNITUDE.fullmatch(key):
-        layer(found["part"], found["module"]).magnitude = tensor.flatten()
-        return "dotted"
-    if found := _PEFT.fullmatch(key):
-        setattr(layer(found["part"], found["module"]), SIDES[found["side"]], tensor)
-        return "dotted"
-    if (found := _ALPHA.fullmatch(key)) and tensor.numel() == 1:
-        layer(found["part"], found["module"]).alpha = float(tensor)
-        return "dotted"
-    return None
-
-
-def _embeddings(left: dict[str, Tensor], path: Path) -> Iterator[tuple[str, Tensor]]:
-    """Vectors of new words: taken out of `left`."""
-    for key in list(left):
-        if key.startswith("string_to_param.") and left[key].ndim <= 2:
-            word = path.stem if key.endswith(".*") else key.partition(".")[2]
-        elif key == "emb_params":
-            word = path.stem
-        elif re.fullmatch(r"<[^<>]+>|[^.:]+", key) and left[key].ndim <= 2 and left[key].shape[-1] >= 16:
-            word = key
-        else:
-            continue
-        tensor = left.pop(key)
-        yield word, tensor.reshape(-1, tensor.shape[-1])
-
-
-def _check(
-    path: Path,
-    layers: Mapping[str, Mapping[str, Layer]],
-    left: Mapping[str, Tensor],
-    embeddings: Mapping[str, Tensor],
-    spellings: set[Spelling],
-) -> None:
-    foreign = next((made for key in left for mark, made in _FOREIGN.items() if mark in key), None)
-    if foreign:
-        raise BadInput(f"{path.name} is a {foreign} file, which cannot be applied yet: use a LoRA or DoRA file")
-    if left:
-        shown = ", ".join(list(left)[:3])
-        raise BadInput(f"{path.name} holds {len(left)} tensors that are of no known adapter ({shown}): use a LoRA file")
-    if not layers and not embeddings:
-        raise BadInput(f"{path.name} holds no adapter: use a LoRA, DoRA or textual-inversion file")
-    if len(spellings) > 1:
-        raise BadInput(f"{path.name} mixes adapters of several makes ({', '.join(sorted(spellings))}): save it anew")
-    for part, modules in layers.items():
-        for module, layer in modules.items():
-            if layer.down is None or layer.up is None:
-                raise BadInput(f"{path.name} has only half of the change of {part}.{module}: fetch it again")
-            if layer.down.shape[0] != layer.up.shape[1]:
-                ranks = f"{layer.down.shape[0]} and {layer.up.shape[1]}"
-                raise BadInput(f"{path.name}: the two halves of {part}.{module} have ranks {ranks}: fetch it again")

@@ -15,13 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipelines.core.adapter_names import WIDTHS
 from pipelines.core.errors import BadInput
+from pipelines.parts import original
 from pipelines.parts.adapter_files import Adapter, Layer
 
 MATRICES = (nn.Linear, nn.Conv2d)
 # What the first LoRA tool counted through, as its metadata calls the classes, and what they are called today.
 RENAMED = {"CrossAttention": "Attention"}
-WIDTHS = {768: "SD1.5", 1024: "SD2", 2048: "SDXL"}
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,12 @@ def plan(adapter: Adapter, models: Mapping[str, nn.Module], base: str) -> Plan:
     `models` are the base's by part (`unet` or `transformer`, `text_encoder` ...); they may be on the meta device.
     """
     found: Plan = {}
+    inside = [name for name, _ in models["transformer"].named_modules()] if "transformer" in models else []
+    adapter = original.adapter(adapter, models.keys(), inside)
     for part, layers in adapter.layers.items():
         if part not in models:
+            if made_for := WIDTHS.get(adapter.text_width or 0):
+                raise BadInput(f"adapter {adapter.name} changes a {part}, which {base} has not: it is for {made_for}")
             raise BadInput(f"adapter {adapter.name} changes a {part}, which {base} has not: it is for another base")
         modules = {name: one for name, one in models[part].named_modules() if isinstance(one, MATRICES)}
         names = _names(adapter, part, models[part], modules)
@@ -261,22 +266,22 @@ def words(tokenizer: Any, encoder: Any, embeddings: Mapping[str, Tensor]) -> Ite
         encoder.set_input_embeddings(original)
 
 
-TAG = re.compile(r"<lora:([^:<>]+)(?::(-?\d+(?:\.\d+)?))?>")
-
-
-def tags(prompt: str) -> tuple[str, list[tuple[str, float]]]:
-    """A prompt without its `<lora:name:0.8>` tags, and the adapters they name with their weights."""
-    found = [(match[1], float(match[2] or 1)) for match in TAG.finditer(prompt)]
-    return re.sub(r"\s{2,}", " ", TAG.sub("", prompt)).strip(" ,"), found
-
-
 def kohya(plan: Plan) -> dict[str, Tensor]:
-    """The tensors of an adapter as kohya's scripts and most other tools read them. DoRA goes as `dora_scale`."""
+    """The tensors of an adapter as kohya's scripts and most other tools read them. DoRA goes as `dora_scale`.
+
+    All modules get one alpha, their own factors going into the tensors: diffusers loses alphas that differ.
+
+    Raises BadInput for parts that have no name there.
+    """
     prefix = {"unet": "lora_unet", "text_encoder": "lora_te", "text_encoder_2": "lora_te2"}
     if "text_encoder_2" in plan:
         prefix["text_encoder"] = "lora_te1"
+    alphas = Counter(layer.alpha for layers in plan.values() for layer in layers.values())
+    alpha = float(alphas.most_common(1)[0][0] or 1)
     found: dict[str, Tensor] = {}
     for part, layers in plan.items():
+        if part not in prefix:
+            raise BadInput(f"kohya's form has no place for changes of a {part}: convert it to diffusers", "what")
         for name, layer in layers.items():
             assert layer.down is not None
             assert layer.up is not None
@@ -284,8 +289,9 @@ def kohya(plan: Plan) -> dict[str, Tensor]:
             inner = f"text_model.{name}" if part != "unet" and not name.startswith("text_model.") else name
             stem = f"{prefix[part]}_{inner.replace('.', '_')}"
             found[f"{stem}.lora_down.weight"] = layer.down.contiguous()
-            found[f"{stem}.lora_up.weight"] = layer.up.contiguous()
-            found[f"{stem}.alpha"] = torch.tensor(float(layer.alpha))
+            up = layer.up if layer.alpha == alpha else (layer.up.float() * (layer.alpha / alpha)).to(layer.up.dtype)
+            found[f"{stem}.lora_up.weight"] = up.contiguous()
+            found[f"{stem}.alpha"] = torch.tensor(alpha)
             if layer.magnitude is not None:
                 found[f"{stem}.dora_scale"] = layer.magnitude.reshape(
                     -1, *(1 for _ in layer.down.shape[1:])

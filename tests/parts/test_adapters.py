@@ -14,9 +14,10 @@ from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pipelines.core.adapter_names import tags
 from pipelines.core.errors import BadInput
 from pipelines.parts import adapter_files, adapters
-from pipelines.parts.adapters import Use, attached, kohya, plan, tags, words
+from pipelines.parts.adapters import Use, attached, kohya, plan, words
 from tests import tiny
 
 SHORT: dict[str, Any] = {"num_inference_steps": 2, "height": tiny.PX, "width": tiny.PX, "output_type": "np"}
