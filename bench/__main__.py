@@ -24,7 +24,21 @@ def main(arguments: list[str] | None = None) -> int:
     run.add_argument("--case", action="append", default=[], help="this case only (may be given again)")
     run.add_argument("--rounds", type=int, default=5, help="timed rounds a case, 5 or more")
     run.add_argument("--out", type=Path, default=Path("bench/results"), help="folder for the JSON file")
+    run.add_argument(
+        "--peer-script",
+        type=Path,
+        metavar="PATH",
+        help="a script with run(base, prompt, seeds, side, steps, folder): what the batch cases are measured against",
+    )
     asked = parser.parse_args(arguments)
+    if asked.peer_script is None:
+        print("no --peer-script: the plain pipeline loop, one picture at a time, is the peer of the batch cases")
+    elif not asked.peer_script.is_file():
+        print(f"{asked.peer_script} is not here: skipped; the plain pipeline loop is the peer of the batch cases")
+    else:
+        from bench import diffusion
+
+        diffusion.PEER = asked.peer_script
     suite = cases.SUITES[asked.suite]()
     unknown = sorted(set(asked.case) - set(suite))
     if unknown:

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from bench import diffusion
 from bench.harness import ROOT, Case, Gate
 from pipelines.core import images, kinds, requests, shapes
 from pipelines.core.assets import Assets
@@ -73,7 +74,7 @@ def photograph(folder: Path) -> Case:
     mask = shapes.draw("line", (side, side), [(1500, 1700), (2100, 1900)], width_px=60, seed=1)
     images.write_png(folder / "mask.png", mask)
     fields = {"image": str(folder / "part.jpg"), "mask": str(folder / "mask.png"), "defect": "scratch", "seed": 5}
-    answer = _worker(folder / "runs")
+    answer = answering(folder / "runs")
     made: list[Path] = []
 
     def ours() -> None:
@@ -96,7 +97,7 @@ def export(folder: Path) -> Case:
     mask = shapes.draw("line", (side, side), [(60, 80), (190, 160)], width_px=24, seed=1)
     images.write_png(folder / "mask.png", mask)
     fields = {"image": str(folder / "part.png"), "mask": str(folder / "mask.png"), "defect": "scratch"}
-    answer = _worker(folder / "runs")
+    answer = answering(folder / "runs")
     run = answer({"task": "inpaint", "num_images": count, **fields})
     zips = {"ours": folder / "ours.zip", "peer": folder / "peer.zip"}
 
@@ -166,9 +167,9 @@ def _photograph(side: int) -> np.ndarray:
     return (np.clip(whole + grain, 0, 1) * 255).round().astype(np.uint8)
 
 
-def _worker(runs: Path) -> Callable[[dict[str, object]], Path]:
+def answering(runs: Path, device: str = "cpu") -> Callable[[dict[str, object]], Path]:
     """A worker of this process; what is returned answers a request and gives the run's folder."""
-    worker = Worker(runs, "cpu", ())
+    worker = Worker(runs, device, ())
     assets = Assets(runs)
 
     def answer(data: dict[str, object]) -> Path:
@@ -209,7 +210,16 @@ def _get(port: int, path: str, process: "subprocess.Popen[bytes]") -> bytes:
 def cpu() -> dict[str, Callable[[Path], Case]]:
     """What a machine without a GPU must keep."""
     drawn = {f"defect-{kind}": partial(defect, kind) for kind in kinds.load()}
-    return {**drawn, "png": png, "photograph": photograph, "export": export, "page": page}
+    return {**drawn, "png": png, "photograph": photograph, "export": export, "page": page, **diffusion.CPU}
 
 
-SUITES = {"cpu": cpu}
+def gpu() -> dict[str, Callable[[Path], Case]]:
+    """What a machine with a CUDA device must keep."""
+    import torch
+
+    if not torch.cuda.is_available():
+        raise SystemExit("the suite gpu needs a CUDA device, and torch finds none here")
+    return diffusion.GPU
+
+
+SUITES = {"cpu": cpu, "gpu": gpu}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from pipelines.core.models import Models
-from pipelines.core.requests import Export, Inpaint, Request
+from pipelines.core.requests import Convert, Export, Fetch, Inpaint, Request, Text
 from pipelines.core.runs import Run
 
 
@@ -13,13 +13,37 @@ def _inpaint(request: Inpaint, run: Run, models: Models) -> None:
     inpaint.run(request, run, models)
 
 
+def _text(request: Text, run: Run, models: Models) -> None:
+    from pipelines.generate import text
+
+    text.run(request, run, models)
+
+
 def _export(request: Export, run: Run, models: Models) -> None:
     from pipelines.dataset import export
 
     export.run(request, run, models)
 
 
-RUNNERS: dict[type[Request], Callable[..., None]] = {Inpaint: _inpaint, Export: _export}
+def _convert(request: Convert, run: Run, models: Models) -> None:
+    from pipelines.train import convert
+
+    convert.run(request, run, models)
+
+
+def _fetch(request: Fetch, run: Run, models: Models) -> None:
+    from pipelines.dataset import fetch
+
+    fetch.run(request, run, models)
+
+
+RUNNERS: dict[type[Request], Callable[..., None]] = {
+    Inpaint: _inpaint,
+    Text: _text,
+    Export: _export,
+    Convert: _convert,
+    Fetch: _fetch,
+}
 
 
 def perform(request: Request, run: Run, models: Models) -> None:

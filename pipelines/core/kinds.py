@@ -57,6 +57,11 @@ class Kind:
     parameters: dict[str, Parameter]
     recipe: dict[str, Any]
 
+    @property
+    def words(self) -> str:
+        """What a base that diffuses is told where nobody says more."""
+        return f"a photo of a part with {self.label.lower()}"
+
     def check(self, look: Mapping[str, float | str]) -> None:
         """Raises BadInput when `look` names a parameter this kind lacks, or a value out of bounds."""
         for name, value in look.items():

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
@@ -80,22 +81,46 @@ class Run:
 
     def items(self, count: int) -> Iterator[int]:
         """The indices still to do. Between two items Stop is heard and more urgent runs go first."""
-        for index in range(count):
-            if index in self._finished:
-                continue
+        for (index,) in self.batches(count, 1):
+            yield index
+
+    def batches(self, count: int, size: int) -> Iterator[list[int]]:
+        """The indices still to do, up to `size` at a time; between two batches as between two items.
+
+        A batch never reaches over a multiple of `size`: taken up again, a run goes on with the rest of a batch.
+        """
+        left = (index for index in range(count) if index not in self._finished)
+        for _, found in groupby(list(left), lambda index: index // size):
             if self._between is not None:
                 self._between()
             self.tick(len(self._finished), count, force=True)
-            self._queue.start_item(self.id, self._owner, index)
-            yield index
+            batch = list(found)
+            for index in batch:
+                self._queue.start_item(self.id, self._owner, index)
+            yield batch
+
+    def give_way(self) -> None:
+        """In the middle of a long item that may stand still without harm: more urgent runs go first, here too."""
+        if self._between is not None:
+            self._between()
 
     def tick(
-        self, done: int, total: int, note: str = "", preview: np.ndarray | None = None, *, force: bool = False
+        self,
+        done: int,
+        total: int,
+        note: str = "",
+        preview: np.ndarray | Callable[[], np.ndarray] | None = None,
+        *,
+        force: bool = False,
     ) -> None:
-        """Report progress, at most ten times a second. Raises Cancelled after Stop, LostLease after a takeover."""
+        """Report progress, at most ten times a second. Raises Cancelled after Stop, LostLease after a takeover.
+
+        A preview that takes work is given as a function, called only when one is due.
+        """
         now = time.monotonic()
         if preview is not None and now - self._shown >= PREVIEW_S:
-            files.write_bytes(self.folder / "preview.jpg", images.thumbnail(preview, side=512))
+            shown = preview() if callable(preview) else preview
+            files.write_bytes(self.folder / "preview.jpg", images.thumbnail(shown, side=512))
             self._shown = now
         if not force and now - self._told < TICK_S:
             return
@@ -125,10 +150,22 @@ class Run:
             if file != row["mask"]:
                 self._png(file, mask)
             row["regions"].append({"mask": file, **facts})
+        return self._finish(index, stem, row, painted.picture)
+
+    def save_whole(
+        self, index: int, picture: np.ndarray, request: Mapping[str, Any], row: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """As `save`, for a picture that was made whole: it has no mask and shows no defect that is known of."""
+        stem = name(index, self.request.count())
+        whole = {"file": f"images/{stem}.png", "defect": "", "regions": [], **row}
+        self._png(whole["file"], picture, request)
+        return self._finish(index, stem, whole, picture)
+
+    def _finish(self, index: int, stem: str, row: dict[str, Any], picture: np.ndarray) -> dict[str, Any]:
         row["thumb"] = f"thumbs/{stem}.jpg"
         thumb = self.folder / row["thumb"]
         thumb.parent.mkdir(parents=True, exist_ok=True)
-        files.write_bytes(thumb, images.thumbnail(painted.picture))
+        files.write_bytes(thumb, images.thumbnail(picture))
         self._queue.finish_item(self.id, self._owner, index, row)
         self._finished.add(index)
         return row
@@ -137,6 +174,11 @@ class Run:
         path = self.folder / file
         path.parent.mkdir(parents=True, exist_ok=True)
         images.write_png(path, pixels, request=dict(request) if request is not None else None)
+
+    def keep_picture(self, file: str, pixels: np.ndarray) -> str:
+        """Write a PNG that explains a picture and is none itself; returns `file`, its place in the run's folder."""
+        self._png(file, pixels)
+        return file
 
     def commit(self, index: int, row: Mapping[str, Any]) -> None:
         """Commit an item that is no picture."""

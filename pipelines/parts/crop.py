@@ -3,6 +3,7 @@
 Beyond the feather not one byte moves. Knows nothing of what is drawn inside.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,38 @@ def around(mask: np.ndarray, padding_px: int) -> Box:
         min(height, int(rows[-1]) + 1 + padding_px),
         min(width, int(columns[-1]) + 1 + padding_px),
     )
+
+
+def union(boxes: Sequence[Box]) -> Box:
+    """The smallest box around all of them."""
+    return Box(
+        min(box.top for box in boxes),
+        min(box.left for box in boxes),
+        max(box.bottom for box in boxes),
+        max(box.right for box in boxes),
+    )
+
+
+def touch(one: Box, other: Box) -> bool:
+    """Whether two boxes share a pixel."""
+    across = one.left < other.right and other.left < one.right
+    return across and one.top < other.bottom and other.top < one.bottom
+
+
+def squarer(box: Box, shape: tuple[int, int]) -> Box:
+    """The box grown along its shorter side, as far as the picture (height, width) goes: what sees a window whole was
+    made for squares.
+    """
+    side = max(box.bottom - box.top, box.right - box.left)
+    top, bottom = _grown(box.top, box.bottom, side, shape[0])
+    left, right = _grown(box.left, box.right, side, shape[1])
+    return Box(top, left, bottom, right)
+
+
+def _grown(first: int, last: int, side: int, most: int) -> tuple[int, int]:
+    side = min(max(side, last - first), most)
+    start = min(max(0, first - (side - (last - first)) // 2), most - side)
+    return start, start + side
 
 
 def groups(mask: np.ndarray, padding_px: int) -> list[np.ndarray]:

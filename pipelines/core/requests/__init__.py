@@ -1,21 +1,32 @@
 """The ground floor: every task's request, and how a table of data becomes one. Knows nothing of how work is done."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from pipelines.core.errors import BadInput
 from pipelines.core.requests.base import FileKind, Lane, Part, Request
+from pipelines.core.requests.convert import Convert
 from pipelines.core.requests.dataset import FORMATS, Export, Split
+from pipelines.core.requests.fetch import Fetch
 from pipelines.core.requests.generate import Inpaint, Region
+from pipelines.core.requests.text import Text
 
-TASKS: dict[str, type[Request]] = {"inpaint": Inpaint, "export": Export}
+TASKS: dict[str, type[Request]] = {
+    "inpaint": Inpaint,
+    "text": Text,
+    "export": Export,
+    "convert": Convert,
+    "fetch": Fetch,
+}
 
 __all__ = [
     "FORMATS",
     "TASKS",
+    "Convert",
     "Export",
+    "Fetch",
     "FileKind",
     "Inpaint",
     "Lane",
@@ -23,6 +34,7 @@ __all__ = [
     "Region",
     "Request",
     "Split",
+    "Text",
     "explain",
     "files",
     "parse",
@@ -75,13 +87,16 @@ def files(request: BaseModel, prefix: str = "") -> Iterator[tuple[str, FileKind,
     for name, info in type(request).model_fields.items():
         value = getattr(request, name)
         extra = info.json_schema_extra
-        kind = extra.get("file") if isinstance(extra, dict) else None
-        if kind in ("image", "mask") and isinstance(value, str):
-            yield prefix + name, "image" if kind == "image" else "mask", value
+        named = extra.get("file") if isinstance(extra, dict) else None
+        kind = cast(FileKind, named) if named in get_args(FileKind) else None
+        if kind and isinstance(value, str):
+            yield prefix + name, kind, value
         elif isinstance(value, tuple):
             for index, part in enumerate(value):
                 if isinstance(part, BaseModel):
                     yield from files(part, f"{prefix}{name}.{index}.")
+                elif kind and isinstance(part, str):
+                    yield f"{prefix}{name}.{index}", kind, part
 
 
 def with_files(request: BaseModel, change: Callable[[str, FileKind, str], Any]) -> dict[str, Any]:
@@ -92,5 +107,5 @@ def with_files(request: BaseModel, change: Callable[[str, FileKind, str], Any]) 
         place: Any = data
         for part in path:
             place = place[int(part)] if part.isdigit() else place[part]
-        place[last] = change(field, kind, value)
+        place[int(last) if last.isdigit() else last] = change(field, kind, value)
     return data

@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from pipelines.core import ids
 
-FileKind = Literal["image", "mask"]
+FileKind = Literal["image", "mask", "adapter"]
 Lane = Literal["cpu", "device"]
 
 BACKGROUND, NORMAL, INTERACTIVE = -10, 0, 10
@@ -23,6 +23,7 @@ File = Annotated[str, BeforeValidator(_named_by_hash)]
 """Names a file: a path on the CLI, an asset id over HTTP and in a run. Its field says IMAGE or MASK beside it."""
 IMAGE: dict[str, Any] = {"file": "image"}
 MASK: dict[str, Any] = {"file": "mask"}
+ADAPTER: dict[str, Any] = {"file": "adapter"}
 
 
 class Part(BaseModel):

@@ -5,7 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pipelines.core import bases, kinds
-from pipelines.core.requests.base import BACKGROUND, IMAGE, INTERACTIVE, MASK, NORMAL, File, Part, Request
+from pipelines.core.requests.base import BACKGROUND, IMAGE, INTERACTIVE, MASK, NORMAL, File, Lane, Part
+from pipelines.core.requests.diffusion import DIFFUSION, Diffusion, Prompt
 
 SEED_MAX = 2**32 - 1
 INTERACTIVE_IMAGES = 8
@@ -22,10 +23,7 @@ def _known_defect(name: str) -> str:
 
 
 def _known_base(name: str) -> str:
-    known = bases.load()
-    if name not in known:
-        raise ValueError(f"no base {name!r}; presets/bases.toml has {', '.join(sorted(known))}")
-    return name
+    return bases.get(name).name
 
 
 Defect = Annotated[str, AfterValidator(_known_defect)]
@@ -39,7 +37,7 @@ Light = Annotated[
         description="Where the light comes from, in degrees: 0 right, 90 top; empty = read from the picture",
     ),
 ]
-LATER = ("padding_px", "feather_px")
+LATER = ("padding_px", "feather_px", "prompt")
 LOOK_HELP = "The defect's own parameters; `show DEFECT` lists their names and bounds"
 
 
@@ -59,6 +57,7 @@ class Region(Part):
     light: Light = None
     padding_px: int | None = Field(None, ge=0, le=1024, description="Its own surroundings; empty = the request's")
     feather_px: int | None = Field(None, ge=0, le=64, description="Its own soft edge; empty = the request's")
+    prompt: Prompt | None = Field(None, description="Its own words, for a diffusion base; empty = the request's")
     look: Look = Field(default_factory=dict, description=LOOK_HELP)
 
     @model_serializer(mode="wrap")
@@ -73,11 +72,12 @@ class Region(Part):
         return self
 
 
-class Inpaint(Request):
+class Inpaint(Diffusion):
     """Paint a defect into the masked area of a good part."""
 
     title: ClassVar[str] = "Paint a defect"
     skeleton: ClassVar[dict[str, Any]] = {"image": "image.png", "mask": "mask.png", "defect": "scratch"}
+    unsaid: ClassVar[frozenset[str]] = DIFFUSION | {"num_candidates", "select", "attention_maps"}
     task: Literal["inpaint"] = "inpaint"
     image: File = Field(
         json_schema_extra=IMAGE, description="The picture of a good part (PNG, JPEG, TIFF, BMP, WEBP; 8 or 16 bit)"
@@ -97,8 +97,21 @@ class Inpaint(Request):
     feather_px: int = Field(2, ge=0, le=64, description="How far past the mask's edge the defect may fade, in pixels")
     light: Light = None
     look: Look = Field(default_factory=dict, description=LOOK_HELP)
-    label: Literal["changed", "asked"] = Field(
-        "changed", description="Which mask is the label: what changed, or what was painted; both are kept"
+    label: Literal["changed", "asked"] | None = Field(
+        None,
+        description="Which mask is the label: what changed, or what was painted; empty = what changed for a drawn"
+        " defect, what was painted for a diffused one; both are kept",
+    )
+    num_candidates: int = Field(
+        1, ge=1, le=16, description="How many are tried for each picture; the best is kept (diffusion bases)"
+    )
+    select: Literal["low-fidelity", "coverage"] = Field(
+        "low-fidelity",
+        description="Which candidate is the best: the one least like the good part inside the mask (LPIPS where its"
+        " weights are here, else SSIM), or the one that fills the mask best",
+    )
+    attention_maps: bool = Field(
+        False, description="Also keep pictures of where the base looked for the defect's words (diffusion bases)"
     )
     regions: tuple[Region, ...] = Field((), max_length=64, description="Several areas, each with its own defect")
 
@@ -126,6 +139,7 @@ class Inpaint(Request):
         if self.regions:
             return tuple(self._settled(region, number) for number, region in enumerate(self.regions))
         one: dict[str, Any] = {"mask": self.mask, "defect": self.defect, "seed": self.seed, "look": self.look}
+        one |= {"prompt": self.prompt} if self.prompt else {}
         return (self._settled(Region(**one), 0),)
 
     def _settled(self, region: Region, number: int) -> Region:
@@ -147,7 +161,16 @@ class Inpaint(Request):
             else region.model_copy(update={"seed": (region.seed + index) % (SEED_MAX + 1)})
             for region in self.regions
         )
-        return self.model_copy(update={"seed": self.seed + index, "num_images": 1, "regions": regions})
+        label = self.label or ("changed" if self.draws else "asked")
+        return self.model_copy(update={"seed": self.seed + index, "num_images": 1, "regions": regions, "label": label})
+
+    @property
+    def draws(self) -> bool:
+        """Whether the base draws and loads no weights."""
+        return bases.get(self.base).family == bases.DRAWN
+
+    def lane(self) -> Lane:
+        return "cpu" if self.draws else "device"
 
     def priority(self) -> int:
         if self.num_images <= INTERACTIVE_IMAGES:

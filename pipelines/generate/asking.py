@@ -1,0 +1,57 @@
+"""From what a request says to what a base is asked: settings that were left to the base, prompts, adapters on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pipelines.core import bases, kinds
+from pipelines.core.assets import Assets
+from pipelines.core.requests import Region
+from pipelines.core.requests.diffusion import Diffusion
+from pipelines.parts import adapter_files, adapters
+from pipelines.parts.family import Attached, Family
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Usual:
+    """The settings of a run, each the request's or, where that says nothing, the base's."""
+
+    steps: int
+    scale: float
+    rescale: float
+    scheduler: str
+
+
+def usual(request: Diffusion, base: str) -> Usual:
+    """What holds for a request to a base. Raises BadInput for a base there is not."""
+    own = bases.get(base).defaults
+    return Usual(
+        steps=_settled(request.num_inference_steps, own.num_inference_steps),
+        scale=_settled(request.guidance_scale, own.guidance_scale),
+        rescale=_settled(request.guidance_rescale, own.guidance_rescale),
+        scheduler=_settled(request.scheduler, own.scheduler),
+    )
+
+
+def _settled(said: T | None, otherwise: T) -> T:
+    return otherwise if said is None else said
+
+
+def prompt(request: Diffusion, region: Region) -> str:
+    """The words for a region: its own, the request's, or its defect's name."""
+    said = region.prompt if region.prompt is not None else request.prompt
+    return said or kinds.load()[region.defect].words
+
+
+@contextmanager
+def adapted(base: Family, request: Diffusion, assets: Assets) -> Iterator[Attached]:
+    """The base with the request's adapters on it; off again afterwards. Raises BadInput, Missing naming the file."""
+    uses = []
+    for one in request.adapters:
+        asset = assets.get(one.path)
+        uses.append(adapters.Use(adapter_files.read(asset.path, name=asset.name), one.weight))
+    with base.attached(uses) as said:
+        yield said
