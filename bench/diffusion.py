@@ -50,7 +50,7 @@ def _pictures(folder: Path, *, side: int, steps: int, count: int, gate: Gate, na
     script = runpy.run_path(str(PEER)) if PEER else {}
 
     def ours() -> None:
-        asked = {"width": side, "height": side, "num_inference_steps": steps, "scheduler": "ddim"}
+        asked = {"width": side, "height": side, "num_inference_steps": steps, "scheduler": "ddim", "batch_size": count}
         made.append(answer({"task": "text", "base": "base", "prompt": PROMPT, "num_images": count, **asked}))
 
     def plain() -> None:

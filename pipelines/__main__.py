@@ -1,4 +1,4 @@
-"""The command line: list | show | run | work | status | stop | resume | doctor.
+"""The command line: list | show | run | work | status | stop | resume | doctor | bases | fetch.
 
 Knows the queue and the worker; no task by name.
 
@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 from dataclasses import asdict
+from getpass import getpass
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,13 @@ def _parser() -> argparse.ArgumentParser:
         add(name, function, help).add_argument("run", metavar="RUN")
     doctor = add("doctor", _doctor, "what is here and what is missing")
     doctor.add_argument("--port", type=int, default=7860)
+    own = add("bases", _bases, "every base with its state; add PATH lists one of your own, remove NAME forgets it")
+    own.add_argument("what", nargs="?", choices=("add", "remove"))
+    own.add_argument("which", nargs="?", metavar="PATH|NAME")
+    own.add_argument("--name", default="", help="what to call it (default: its file's or folder's name)")
+    own.add_argument("--over", default="", metavar="BASE", help="the base that lends what a single file does not bring")
+    fetch = add("fetch", _fetch, "bring a base's weights by name")
+    fetch.add_argument("base", metavar="BASE")
     return parser
 
 
@@ -133,7 +141,8 @@ def _table(chosen: argparse.Namespace) -> dict[str, Any]:
         preset = presets.get(chosen.preset, own=presets.own_folder(chosen.runs))
         if preset.task != chosen.what:
             raise BadInput(f"preset {chosen.preset} is for {preset.task}, not for {chosen.what}", "preset")
-        data.update(json.loads(json.dumps(preset.fields)))
+        base = _with_fields({}, chosen.fields).get("base")
+        data.update(json.loads(json.dumps(preset.said(base))))
     return {**_with_fields(data, chosen.fields), "task": chosen.what}
 
 
@@ -244,6 +253,46 @@ def _doctor(chosen: argparse.Namespace) -> int:
     findings = doctor.examine(chosen.runs, chosen.port)
     print(doctor.render(findings))
     return FAILED if any(finding.level == "problem" for finding in findings) else DONE
+
+
+def _bases(chosen: argparse.Namespace) -> int:
+    from pipelines.core import bases, own_bases
+
+    if chosen.what is None:
+        for base in bases.load().values():
+            state = base.state()
+            print(f"{base.name:16} {state.kind:8} {base.label}{' (own)' if base.own else ''}: {state.text}")
+            if state.remedy:
+                print(f"{'':25} -> {state.remedy}")
+        return DONE
+    if not chosen.which:
+        raise BadInput(f"bases {chosen.what} needs {'a PATH' if chosen.what == 'add' else 'a NAME'}")
+    if chosen.what == "remove":
+        own_bases.forget(chosen.which)
+        print(f"{chosen.which} is forgotten; its files lie where they were")
+        return DONE
+    base = own_bases.add(Path(chosen.which), bases.shipped(), chosen.name, chosen.over)
+    print(f"{base.name} ({base.family}, {base.edition}): {base.state().text}")
+    return DONE
+
+
+def _fetch(chosen: argparse.Namespace) -> int:
+    """In this process, without a queue; Ctrl-C leaves what is whole, and the next time goes on from there."""
+    from pipelines.core import bases, fetch
+
+    base = bases.get(chosen.base)
+    token = None
+    if fetch.token_missing(base) and sys.stdin.isatty():
+        token = getpass(f"{base.repo} asks for a token (kept nowhere; empty = try without): ")
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        found = fetch.fetch(base, fetch.printed(lambda line: print(line, file=sys.stderr)), token)
+    except KeyboardInterrupt:
+        print(f"stopped; what is whole stays, and `fetch {base.name}` goes on from there", file=sys.stderr)
+        return CANCELLED
+    print(f"{found.files} files, commit {found.commit}", file=sys.stderr)
+    print(found.folder)
+    return DONE
 
 
 if __name__ == "__main__":

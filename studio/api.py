@@ -11,9 +11,10 @@ from fastapi import APIRouter, Body, FastAPI, Query
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from pipelines.core import bases, intake, kinds, presets, requests
+from pipelines.core import intake, kinds, presets, requests
 from pipelines.core.errors import DiskFull, Missing, Problem
 from pipelines.core.queue import ROOM_BYTES, Row
+from studio import bases, i18n
 from studio.answers import NO_ROOM, Refusal, hide, refuse
 from studio.context import Context
 from studio.shapes import Stroke
@@ -83,20 +84,23 @@ def catalogue(context: Context) -> APIRouter:
                 "label": preset.label,
                 "task": preset.task,
                 "fields": preset.fields,
+                "diffusion": preset.diffusion,
+                "shape": preset.shape,
+                "control": preset.control,
+                "oriented": product.oriented,
                 "own": preset.own,
             }
             for product in presets.products(own=own).values()
             for preset in product.presets
         ]
 
-    @routes.get("/bases", summary="Every base, and whether its weights are here")
-    def all_bases() -> list[dict[str, Any]]:
-        shown = []
-        for base in bases.load().values():
-            state = base.state()
-            facts = base.model_dump(mode="json", include={"name", "label", "family", "licence", "repo", "size_bytes"})
-            shown.append({**facts, "ready": state.ready, "state": state.text, "remedy": state.remedy})
-        return shown
+    @routes.get("/bases", summary="Every base: what it is, whether its weights are here, and what would bring them")
+    def all_bases(
+        language: Annotated[
+            str, Query(max_length=20, description="The language of sentences, such as ja")
+        ] = i18n.ENGLISH,
+    ) -> list[dict[str, Any]]:
+        return bases.listed(i18n.language(i18n.best(language, "")))
 
     @routes.get("/defects", summary="Every kind of defect, with its own parameters")
     def all_defects() -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import presets
+from pipelines.core import bases, presets
 from pipelines.core.errors import BadInput
 from pipelines.core.requests import Inpaint
 from pipelines.core.requests.generate import SEED_MAX, sibling
@@ -15,8 +15,8 @@ from studio import menu, pictures, restore
 from studio.canvas import Painting
 from studio.context import Context
 
-OF_AREA = ("severity", "light", "padding_px", "feather_px", "look")
-USUAL = {name: Inpaint.model_fields[name].default for name in ("padding_px", "feather_px")}
+OF_AREA = ("severity", "light", "prompt", "padding_px", "feather_px", "look")
+USUAL = {name: Inpaint.model_fields[name].default for name in ("severity", "prompt", "padding_px", "feather_px")}
 
 
 def inpaint(context: Context, sent: Any, painting: Painting, held: Any) -> dict[str, Any]:
@@ -34,8 +34,10 @@ def inpaint(context: Context, sent: Any, painting: Painting, held: Any) -> dict[
     masks = pictures.keep_masks(context, painting.areas, asset, was=restore.masks(restored))
     menu.ready(str(common.get("base", "")))
     own = presets.own_folder(context.runs)
-    areas = [_area({**shown, **note}, own) for note in _notes(sent, len(masks))]
-    asked = {"task": "inpaint", "image": asset.id, **{name: common[name] for name in restore.COMMON if name in common}}
+    draws = bases.get(str(common.get("base", bases.DRAWN))).family == bases.DRAWN
+    areas = [_of_base(_area({**shown, **note}, own, draws), draws) for note in _notes(sent, len(masks))]
+    names = restore.COMMON if draws else (*restore.COMMON, *restore.DIFFUSED)
+    asked = {"task": "inpaint", "image": asset.id, **{name: common[name] for name in names if name in common}}
     if len(areas) == 1:
         (area,) = areas
         return restore.again({**asked, **_without(area, "turn"), "mask": masks[0]}, restored)
@@ -43,9 +45,16 @@ def inpaint(context: Context, sent: Any, painting: Painting, held: Any) -> dict[
     return restore.again({**asked, "regions": regions}, restored)
 
 
-def _area(note: Mapping[str, Any], own: Path) -> dict[str, Any]:
+def _of_base(area: dict[str, Any], draws: bool) -> dict[str, Any]:
+    """Without what a base of this kind does not read: words for one that draws, looks for one that diffuses."""
+    if draws:
+        return _without(area, "prompt")
+    return {**area, "look": {}, "light": None, "severity": USUAL["severity"]}
+
+
+def _area(note: Mapping[str, Any], own: Path, draws: bool) -> dict[str, Any]:
     """What is asked for an area: what its preset says, and on top what was set for it."""
-    said = menu.fields(str(note.get("defect", "")), own)
+    said = menu.fields(str(note.get("defect", "")), own, draws)
     given = {name: note[name] for name in OF_AREA if name in note and (note[name] is not None or name == "light")}
     turn = note.get("turn")
     found = {**menu.START, **{name: said[name] for name in OF_AREA if name in said}, **given, "defect": said["defect"]}
@@ -55,7 +64,9 @@ def _area(note: Mapping[str, Any], own: Path) -> dict[str, Any]:
 def _region(area: dict[str, Any], mask: str, asked: Mapping[str, Any], number: int) -> dict[str, Any]:
     """One of several areas. What is as the request has it anyway is left out."""
     found = {
-        name: value for name, value in _without(area, "turn").items() if USUAL.get(name) != value or name == "look"
+        name: value
+        for name, value in _without(area, "turn").items()
+        if name in ("look", "severity") or USUAL.get(name) != value
     }
     seed = asked.get("seed", 0)
     if area["turn"] and isinstance(seed, int):

@@ -14,6 +14,23 @@ from pipelines.core.requests import Request
 from studio.i18n import Language
 
 WIDEST_SLIDER = 10_000
+PROPER = {
+    "unipc": "UniPC",
+    "dpm++2m": "DPM++ 2M",
+    "dpm++2m-karras": "DPM++ 2M Karras",
+    "dpm++2m-sde": "DPM++ 2M SDE",
+    "ddim": "DDIM",
+    "ddpm": "DDPM",
+    "euler": "Euler",
+    "euler-a": "Euler a",
+    "heun": "Heun",
+    "deis": "DEIS",
+    "pndm": "PNDM",
+    "lcm": "LCM",
+    "tcd": "TCD",
+    "flow-euler": "Flow Euler",
+}
+"""Names that are the same in every language."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +60,7 @@ def _control(say: Language, request: type[Request], name: str, limits: Limits) -
     if optional:
         common["auto"] = say(f"fields.{name}.auto")
     if get_origin(kind) is Literal:
-        choices = [[one, say(f"fields.{name}.{one}")] for one in get_args(kind)]
+        choices = [[one, PROPER.get(one) or say(f"fields.{name}.{one}")] for one in get_args(kind)]
         return {**common, "kind": "choice", "choices": choices}
     if kind is bool:
         return {**common, "kind": "switch"}

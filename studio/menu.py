@@ -43,12 +43,14 @@ def catalogue(say: Language, own: Path | None = None, table: Path = bases.TABLE)
         if id == EVERY:
             shown = [_choice(kind_label(say, one.id), one.id, {"defect": one.id}) for one in kinds.load().values()]
         else:
-            shown = [_choice(_preset(say, one), one.id, one.fields, one.own) for one in _painting(known[id])]
+            shown = [
+                _choice(_preset(say, one), one.id, one.fields, one.own, one.diffusion) for one in _painting(known[id])
+            ]
         found.append({"id": id, "label": label, "defects": shown})
     return {
         "products": found,
         "kinds": {kind.id: _kind(say, kind) for kind in kinds.load().values()},
-        "bases": [_base(say, base) for base in bases.load(table).values()],
+        "bases": [_base(say, base) for base in bases.load(table).values() if "inpaint" in base.tasks],
         "broken": [say.sentence(one) for one in presets.problems(own)] if own else [],
     }
 
@@ -64,10 +66,14 @@ def titles(say: Language, own: Path | None = None) -> dict[str, str]:
     return {choice: label for _, product in products(say, own) for label, choice in defects(say, product, own)}
 
 
-def fields(choice: str, own: Path | None = None) -> dict[str, Any]:
-    """What a choice says of a request: its defect, and whatever else its preset sets. Raises BadInput."""
+def fields(choice: str, own: Path | None = None, draws: bool = True) -> dict[str, Any]:
+    """What a choice says of a request: its defect, and whatever else its preset sets. Raises BadInput.
+
+    `draws`: for a base that draws; one that diffuses is told more.
+    """
     if "/" in choice:
-        return dict(presets.get(choice, own=own).fields)
+        preset = presets.get(choice, own=own)
+        return {**preset.fields, **({} if draws else preset.diffusion)}
     return {"defect": kinds.get(choice).id}
 
 
@@ -80,17 +86,20 @@ def closest(asked: Mapping[str, Any], product: str, own: Path | None = None) -> 
         for preset in _painting(known[id]):
             said = {**preset.fields, "look": dict(preset.fields.get("look", {}))}
             agrees = all(_agrees(asked.get(name), value) for name, value in said.items())
-            if agrees and len(preset.fields) > most:
-                best, most = (id, preset.id), len(preset.fields)
+            says = sum(START.get(name) != value for name, value in preset.fields.items())
+            if agrees and says > most:
+                best, most = (id, preset.id), says
     return best
 
 
 def ready(base: str, table: Path = bases.TABLE) -> None:
     """Raises BadInput with the remedy when a base cannot draw now."""
     known = bases.load(table)
-    if base in known and not known[base].state().ready:
-        state = known[base].state()
+    if base not in known or (state := known[base].state()).ready:
+        return
+    if state.remedy:
         raise BadInput(f"{known[base].label} cannot draw yet ({state.text}): run {state.remedy}", "base")
+    raise BadInput(f"{known[base].label} cannot draw yet ({state.text})", "base")
 
 
 def _agrees(asked: Any, said: Any) -> bool:
@@ -109,14 +118,16 @@ def _preset(say: Language, preset: Preset) -> str:
     return preset.label if preset.own else say.data(f"presets.{preset.id.replace('/', '.')}", preset.label)
 
 
-def _choice(label: str, id: str, said: Mapping[str, Any], own: bool = False) -> dict[str, Any]:
-    return {"id": id, "label": label, "own": own, "fields": dict(said)}
+def _choice(
+    label: str, id: str, said: Mapping[str, Any], own: bool = False, diffusion: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    return {"id": id, "label": label, "own": own, "fields": dict(said), "diffusion": dict(diffusion or {})}
 
 
 def _kind(say: Language, kind: Kind) -> dict[str, Any]:
     look = [_parameter(say, kind.id, one) for one in kind.parameters.values()]
     help = say.data(f"kinds.{kind.id}.help", kind.help)
-    return {"label": kind_label(say, kind.id), "help": help, "look": look}
+    return {"label": kind_label(say, kind.id), "help": help, "look": look, "words": kind.words}
 
 
 def _parameter(say: Language, kind: str, one: Parameter) -> dict[str, Any]:
@@ -135,13 +146,24 @@ def _parameter(say: Language, kind: str, one: Parameter) -> dict[str, Any]:
 
 def _base(say: Language, base: bases.Base) -> dict[str, Any]:
     state = base.state()
-    label = say.data(f"bases.{base.name}.label", base.label)
-    why = "" if state.ready else say("which.base_not", base=label, state=state.text, remedy=state.remedy or "")
-    return {"name": base.name, "label": label, "ready": state.ready, "why": why}
+    label = base.label if base.own else say.data(f"bases.{base.name}.label", base.label)
+    why, text = "", say.sentence(state.text)
+    if not state.ready:
+        key = "which.base_not" if state.remedy else "which.base_never"
+        why = say(key, base=label, state=text, remedy=state.remedy or "")
+    draws, unsaid = base.family == bases.DRAWN, presets.GUIDED if base.family in presets.TAUGHT else ()
+    return {
+        "name": base.name,
+        "label": label,
+        "ready": state.ready,
+        "why": why,
+        "draws": draws,
+        "unsaid": list(unsaid),  # what of a preset's `diffusion` is not for it
+    }
 
 
 START: dict[str, Any] = {
     name: Inpaint.model_fields[name].get_default(call_default_factory=True)
-    for name in ("severity", "light", "padding_px", "feather_px", "look")
+    for name in ("severity", "light", "prompt", "padding_px", "feather_px", "look")
 }
 """What an area has before anybody chose anything for it."""

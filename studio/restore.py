@@ -12,7 +12,8 @@ from typing import Any
 from pipelines.core import files, ids, images, presets, requests
 from pipelines.core.assets import Asset
 from pipelines.core.errors import BadInput, Missing, Problem
-from pipelines.core.requests import Inpaint, Region
+from pipelines.core.requests import Inpaint, Region, Request
+from pipelines.core.requests.diffusion import DIFFUSION
 from pipelines.core.requests.generate import SEED_MAX, sibling
 from studio import menu
 from studio.canvas import MOST_AREAS
@@ -20,6 +21,8 @@ from studio.context import Context
 
 COMMON = ("base", "strength", "num_images", "seed", "label")
 """What is asked once for a picture; the rest is asked for each area."""
+DIFFUSED = (*sorted(DIFFUSION - {"prompt"}), "num_candidates", "select", "attention_maps")
+"""What besides is asked of a base that diffuses."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +41,18 @@ class Restored:
 
 def of_picture(context: Context, path: Path, name: str, product: str = "") -> Restored:
     """What is in the PNG at `path`. Raises BadInput when it carries no request, or one this studio cannot ask."""
-    data = images.read_request(path, name)
-    if data is None:
-        raise BadInput(f"{name} carries no request: take a PNG that this studio made, as it was saved")
-    names = _names(data)
-    request = requests.parse(data)
+    request, names = request_of(path, name)
     if not isinstance(request, Inpaint):
         raise BadInput(f"{name} was made by {request.task}, which is not painted: take a picture made under Paint")
     return of_request(context, request, names, product)
+
+
+def request_of(path: Path, name: str) -> tuple[Request, dict[str, str]]:
+    """The request in the PNG at `path`, and what each of its files was called, by asset id. Raises BadInput."""
+    data = images.read_request(path, name)
+    if data is None:
+        raise BadInput(f"{name} carries no request: take a PNG that this studio made, as it was saved")
+    return requests.parse(data), _names(data)
 
 
 def of_run(context: Context, run: str, stem: str, product: str = "") -> Restored:
@@ -77,7 +84,8 @@ def of_request(context: Context, request: Inpaint, names: Mapping[str, str], pro
                 f"the picture it was painted on, {name}, is not here: open that picture once, then drop this one again"
             )
         )
-    form: dict[str, Any] = {"common": {name: getattr(request, name) for name in COMMON}}
+    common = request.model_dump(mode="json", include={*COMMON, *([] if request.draws else DIFFUSED)})
+    form: dict[str, Any] = {"common": common}
     areas, at = [], product
     for number, region in enumerate(asked):
         at, note = _note(region, request.seed, number, at, own)
@@ -101,14 +109,17 @@ def _note(region: Region, seed: int, number: int, product: str, own: Path) -> tu
     }
     product, choice = menu.closest(asked, product, own)
     turn = ((region.seed or 0) - sibling(seed, number)) % (SEED_MAX + 1)
+    if region.prompt:
+        asked["prompt"] = region.prompt
     return product, {**asked, "look": dict(region.look), "defect": choice, **({"turn": turn} if turn else {})}
 
 
 def _names(data: Mapping[str, Any]) -> dict[str, str]:
     """What each file was called when the picture was made, by the asset id it had."""
     found: dict[str, str] = {}
-    parts = [data, *(one for one in data.get("regions") or () if isinstance(one, Mapping))]
-    for file in (part.get(name) for part in parts for name in ("image", "mask")):
+    held = [*(data.get("regions") or ()), *(data.get("adapters") or ())]
+    parts = [data, *(one for one in held if isinstance(one, Mapping))]
+    for file in (part.get(name) for part in parts for name in ("image", "mask", "path")):
         if isinstance(file, Mapping) and set(file) == {"name", "sha256"}:
             found[ids.asset(str(file["sha256"]), str(file["name"]))] = str(file["name"])
     return found
@@ -130,7 +141,7 @@ def again(asked: dict[str, Any], restored: Mapping[str, Any]) -> dict[str, Any]:
         return asked
     try:
         now = requests.parse(asked)
-        then = requests.parse({**restored, **{name: asked[name] for name in COMMON if name in asked}})
+        then = requests.parse({**restored, **{name: asked[name] for name in (*COMMON, *DIFFUSED) if name in asked}})
     except Problem:
         return asked
     if not isinstance(now, Inpaint) or not isinstance(then, Inpaint) or now.image != then.image:

@@ -16,6 +16,9 @@ from studio.context import Context
 from studio.i18n import Language
 
 MOST_SHOWN = 64
+PAINTED = ("inpaint", "text")
+"""The tasks that make pictures."""
+MOST_WORDS = 120
 VERDICTS: dict[str, runs.Verdict | None] = {"": None, **{verdict: verdict for verdict in get_args(runs.Verdict)}}
 CLEAR, FAINT = 2.0, 1.2
 HARDLY = 0.02
@@ -26,7 +29,7 @@ def comparison(context: Context, say: Language, row: Row | None) -> dict[str, An
 
     Until it is over also what it is doing, and the picture that shows it: what is being drawn, or will be drawn on.
     """
-    if row is None or row.task != "inpaint":
+    if row is None or row.task not in PAINTED:
         return {"run": "", "items": []}
     verdicts = runs.verdicts(context.runs / row.id)
     rows = [one for one in context.queue.rows(row.id, limit=MOST_SHOWN) if "file" in one]
@@ -50,6 +53,8 @@ def _preview(context: Context, row: Row) -> str:
 
 def item(context: Context, say: Language, run: str, one: dict[str, Any], verdicts: Mapping[str, str]) -> dict[str, Any]:
     """One finished picture for the before/after view, from its manifest row. Without its source it stands alone."""
+    if not one["regions"]:
+        return _whole(say, run, one, verdicts)
     source = _source(context, one)
     stem = PurePosixPath(one["file"]).relative_to("images").with_suffix("").as_posix()
     file = f"/files/{run}/{one['file']}"
@@ -64,6 +69,26 @@ def item(context: Context, say: Language, run: str, one: dict[str, Any], verdict
         "verdict": verdicts.get(stem, ""),
         "facts": facts(say, one["scores"]),
         "note": "" if source else say("results.no_source"),
+    }
+
+
+def _whole(say: Language, run: str, one: dict[str, Any], verdicts: Mapping[str, str]) -> dict[str, Any]:
+    """A picture that was made whole: there is nothing to compare it with, and nothing marked on it."""
+    stem = PurePosixPath(one["file"]).relative_to("images").with_suffix("").as_posix()
+    words = str(one.get("prompt", ""))
+    shown = words if len(words) <= MOST_WORDS else words[: MOST_WORDS - 1] + "…"
+    fact = {"text": shown, "name": f"seed {one['seed']}", "tone": "plain", "help": words}
+    return {
+        "run": run,
+        "stem": stem,
+        "before": "",
+        "after": f"/files/{run}/{one['file']}?side={pictures.VIEW_PX}",
+        "exact": [],
+        "mask": "",
+        "thumb": f"/files/{run}/{one['thumb']}",
+        "verdict": verdicts.get(stem, ""),
+        "facts": [fact],
+        "note": say.sentence(str(one.get("note", ""))),
     }
 
 

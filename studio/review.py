@@ -14,7 +14,7 @@ from pipelines.core import intake, layouts, requests, splits, trash
 from pipelines.core.errors import BadInput, Missing, Problem
 from pipelines.core.gallery import Filter, Gallery, Picture
 from pipelines.core.layouts import LAYOUTS, Leaf
-from pipelines.core.requests import Inpaint
+from pipelines.core.requests import Inpaint, Text
 from pipelines.core.requests.dataset import MOST_NAMED
 from studio import menu, results
 from studio.context import Context
@@ -71,7 +71,9 @@ def _tile(say: Language, one: Picture) -> dict[str, Any]:
 
 
 def titles(say: Language, defects: Sequence[str]) -> str:
-    """Kinds of defect as an inspector calls them."""
+    """Kinds of defect as an inspector calls them; of none, the picture was made whole."""
+    if not defects:
+        return say("review.whole")
     return " + ".join(menu.kind_label(say, defect) for defect in defects)
 
 
@@ -148,7 +150,6 @@ def facts(context: Context, say: Language, gallery: Gallery, id: str) -> dict[st
     """What is known of one picture, in an inspector's words, and the request that makes it again."""
     (one,) = gallery.named([id])
     row = _row(context, one)
-    severities = [f"{100 * region['severity']:.0f} %" for region in row["regions"] if "severity" in region]
     asked = context.queue.get(one.run).request
     request = requests.parse(asked)
     return {
@@ -156,9 +157,9 @@ def facts(context: Context, say: Language, gallery: Gallery, id: str) -> dict[st
         "title": titles(say, one.defects),
         "file": f"/files/{one.run}/images/{one.stem}.png",
         "verdict": one.verdict,
-        "scores": results.facts(say, row["scores"]),
+        "scores": results.facts(say, row["scores"]) if "scores" in row else [],
         "lines": [
-            {"name": say("facts.severity"), "text": ", ".join(severities)},
+            *({"name": say(f"facts.{name}"), "text": text} for name, text in _said(row) if text),
             {"name": say("facts.seed"), "text": str(row["seed"])},
             {"name": say("facts.source"), "text": one.source_name or say("facts.no_source")},
             {"name": say("facts.base"), "text": row["base"]},
@@ -166,9 +167,19 @@ def facts(context: Context, say: Language, gallery: Gallery, id: str) -> dict[st
             {"name": say("facts.run"), "text": one.run},
         ],
         "request": intake.named(request.for_image(one.index), context.assets)
-        if isinstance(request, Inpaint)
+        if isinstance(request, Inpaint | Text)
         else asked,
     }
+
+
+def _said(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(word of the locales, text) of what was asked: how bad the defects are, or what a whole picture should show."""
+    if row["regions"]:
+        severities = [f"{100 * region['severity']:.0f} %" for region in row["regions"] if "severity" in region]
+        return [("severity", ", ".join(severities))]
+    adapters = ", ".join(f"{one['name']} × {one['weight']:g}" for one in row.get("adapters", ()))
+    words = [(name, str(row.get(name, ""))) for name in ("prompt", "negative_prompt")]
+    return [*words, ("adapters", adapters)]
 
 
 @dataclass(frozen=True)
@@ -199,7 +210,8 @@ def chosen(context: Context, gallery: Gallery, wanted: Filter, ids: Sequence[str
             unfinished += one.count
         else:
             origin = one.source or f"{one.run}/{one.stem}"
-            leaves.append(Leaf(origin, one.defects, one.areas, one.source is not None, one.count))
+            paired = one.source is not None and bool(one.defects)
+            leaves.append(Leaf(origin, one.defects, one.areas, paired, one.count))
     return Chosen(tuple(leaves), rejected, unfinished)
 
 

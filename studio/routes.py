@@ -4,6 +4,7 @@ import tomllib
 from pathlib import Path
 
 from studio import (
+    adapters,
     answers,
     api,
     docs,
@@ -38,6 +39,7 @@ def application(context: Context) -> api.Application:
         uploads.router(context),
         shapes.router(context),
         masks.router(context),
+        adapters.router(context),
         downloads.router(context),
         machine.router(context),
         projects.router(context),

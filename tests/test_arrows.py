@@ -24,7 +24,7 @@ HEAVY = {
     "timm",
 }
 # What the ground may stand on. Torch is not among them: core opens it inside the functions that hold models.
-GROUND = {"numpy", "cv2", "PIL", "tifffile", "pydantic", "pydantic_core", "psutil", "safetensors"}
+GROUND = {"numpy", "cv2", "PIL", "tifffile", "pydantic", "pydantic_core", "psutil", "safetensors", "huggingface_hub"}
 
 
 def allowed(importer: str, imported: str) -> bool:

@@ -11,10 +11,10 @@ from studio import pictures
 
 ROOT = Path(__file__).parents[1]
 # What speaks to somebody at the page; the command line and the reading of weights speak to others.
-SPEAKING = ("pipelines/core", "pipelines/parts", "pipelines/generate", "pipelines/dataset", "studio")
+SPEAKING = ("pipelines/core", "pipelines/parts", "pipelines/generate", "pipelines/train", "pipelines/dataset", "studio")
 SILENT = ("pipelines/core/safeload.py", "pipelines/core/noise.py")
 PROBLEMS = ("BadInput", "Missing", "Problem", "DiskFull", "Quarantined", "QueueFull", "NoRoom", "ValueError")
-AT = {**dict.fromkeys(PROBLEMS, 0), "tick": 2, "Finding": 2}
+AT = {**dict.fromkeys(PROBLEMS, 0), "tick": 2, "Finding": 2, "State": 1, "_broken": 2}
 """Where in a call the sentence stands."""
 
 
@@ -109,9 +109,17 @@ EXTRA = (
     "{name} needs {size}",
     "there is no room for {name}",
     "a number from {low} to {high}",
+    "{name} is a pickle under another name, which could run code; use its real safetensors edition",
+    "{name} is no safetensors file; choose a file saved as safetensors",
+    "{name} is cut off inside its header ({size} bytes); fetch it again",
+    "{name} is cut off: {size} of {whole} bytes are here; fetch it again",
+    "{asked} px became {made}: this base makes multiples of {side_px} px",
+    "a picture of {width} x {height} px",
     "ready, needs no weights",
     "ready",
-    "weights missing: {lacking} of {files} files, {size} in all",
+    "configurations and tokenizers",
+    "as its author says",
+    "everything but the denoiser",
     "the CPU was asked for",
     "{title} ({memory}, compute capability {capability}) computes in {dtype}",
     "torch sees no GPU on this machine",
@@ -150,6 +158,6 @@ def derived() -> dict[str, Any]:
         },
         "tasks": {name: request.title for name, request in requests.TASKS.items()},
         "samples": {one.id: one.title for one in pictures.samples().values()},
-        "bases": {base.name: {"label": base.label} for base in bases.load().values()},
+        "bases": {base.name: {"label": base.label} for base in bases.shipped().values()},
         "sentences": {template: template for template in (*templates(), *EXTRA)},
     }

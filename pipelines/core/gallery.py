@@ -246,7 +246,7 @@ class Gallery:
         found: dict[str, int] = {}
         rows = self._db.execute("SELECT defect, count(*) FROM picture WHERE verdict != 'deleted' GROUP BY defect")
         for kinds, count in rows:
-            for kind in kinds.split("+"):
+            for kind in filter(None, kinds.split("+")):
                 found[kind] = found.get(kind, 0) + count
         return sorted(found.items())
 
@@ -311,7 +311,7 @@ def _stamp(folder: Path) -> str:
 
 
 def _kinds(row: sqlite3.Row) -> tuple[str, ...]:
-    return tuple(row["defect"].split("+"))
+    return tuple(filter(None, row["defect"].split("+")))
 
 
 def _picture(row: sqlite3.Row) -> Picture:

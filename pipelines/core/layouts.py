@@ -107,7 +107,8 @@ def _voc(entries: Dealt, product: str) -> Tree:
 def _folder(entries: Dealt, product: str) -> Tree:
     regions = sum(leaf.areas * leaf.count for leaf, _ in entries)
     tables = {"manifest.jsonl": 1, "manifest.csv": 1}
-    return Tree({"images/": _pictures(entries), "masks/": _pictures(entries), "regions/": regions, **tables})
+    masks = sum(leaf.count for leaf, _ in entries if leaf.defects)
+    return Tree({"images/": _pictures(entries), "masks/": masks, "regions/": regions, **tables})
 
 
 def _pictures(entries: Dealt) -> int:

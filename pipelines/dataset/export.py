@@ -19,6 +19,8 @@ from pipelines.parts.exporters import EXPORTERS, Book, Entry, Exporter
 
 RESERVE_BYTES = 64 * 2**20
 NAME_BYTES = 120
+WHOLE = "made"
+"""What a picture without a defect goes by, where it was made and not only given."""
 NO_FILE_NAME = set('/\\:*?"<>|')
 
 
@@ -39,8 +41,12 @@ def _export(request: Export, run: Run) -> dict[str, Any]:
     dealt = splits.deal(groups, shares, request.seed, first=exporter.layout.first)
     notes = splits.shortfalls(dealt, groups, shares)
     wants_good = request.pairs or exporter.layout.needs_good
-    if wants_good and (orphans := sum(sample.source is None for sample in samples)):
+    if wants_good and (orphans := sum(sample.source is None and bool(sample.regions) for sample in samples)):
         notes.append(f"made from no photograph, so without a good picture beside them: {orphans} pictures")
+    if whole := sum(not sample.regions for sample in samples):
+        notes.append(
+            f"made whole, without a mask, and so among the good ones: {whole} pictures; none may show a defect"
+        )
     entries = list(_entries(samples, dealt, wants_good, exporter))
     path = run.folder / "export.zip" if request.output is None else Path(request.output)
     needed = _needed(entries)
@@ -72,8 +78,10 @@ def _entries(
     digits = max(5, len(str(len(samples))))
     goods: dict[str, Source] = {}
     for number, sample in enumerate(samples):
-        good = goods.setdefault(sample.origin, sample.source) if wants_good and sample.source else None
-        yield Entry(f"{layouts.shown(sample.defects)}_{number:0{digits}d}", dealt[sample.origin], sample, good)
+        paired = wants_good and sample.source and sample.regions
+        good = goods.setdefault(sample.origin, sample.source) if paired and sample.source else None
+        shown = layouts.shown(sample.defects) if sample.regions else WHOLE
+        yield Entry(f"{shown}_{number:0{digits}d}", dealt[sample.origin], sample, good)
     if not exporter.layout.beside:
         for number, (origin, source) in enumerate(goods.items()):
             yield Entry(f"{cards.GOOD}_{number:0{digits}d}", dealt[origin], source)

@@ -50,8 +50,7 @@ def run(request: Inpaint, run: Run, whole: Scene, models: Models) -> None:
     with families.opened(request.base, models) as base, asking.adapted(base, request, run.assets) as said:
         usual = asking.usual(request, request.base)
         jobs = plan(whole, base, bases.get(request.base).resolution or base.usual_px)
-        largest = max((job.size for job in jobs), key=lambda size: size[0] * size[1])
-        size = max(1, sizes.at_once(models.device.name, largest) // request.num_candidates)
+        size = max(1, sizes.at_once(models.device.name) // request.num_candidates)
         for left in run.batches(request.num_images, size):
             # What was made before a kill is made along: in another batch the others would be rounded otherwise.
             first = left[0] // size * size

@@ -8,8 +8,7 @@ import numpy as np
 
 from pipelines.core.requests import Text
 
-MOST, SMALL_PX = 8, 256
-USUAL_PX = 512
+MOST = 8
 WHOLE_PX = 8
 """What diffusers' pipelines want of a side, whatever the autoencoder."""
 LEAST = 2
@@ -71,10 +70,10 @@ def fitted(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return values[top : top + size[0], left : left + size[1]].clip(0, 1)
 
 
-def at_once(device: str, size: tuple[int, int]) -> int:
-    """How many pictures of (height, width) are made together, up to eight.
+def at_once(device: str) -> int:
+    """How many pictures are made together: eight on a GPU, which idles on one alone.
 
-    On a GPU as many as there are; on a CPU, which gains by it only while they are small, as many as have the pixels of
-    eight of 256 px: running out of main memory raises nothing, it kills.
+    On a CPU one: real sizes gain next to nothing there, a picture alone can be made again to the byte (in a batch the
+    sums are rounded otherwise, by a grey level at most), and running out of main memory raises nothing, it kills.
     """
-    return MOST if device != "cpu" else max(1, min(MOST, MOST * SMALL_PX**2 // (size[0] * size[1])))
+    return MOST if device != "cpu" else 1

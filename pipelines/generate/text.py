@@ -47,7 +47,7 @@ def run(request: Text, run: Run, models: Models) -> None:
     run.tick(0, request.count(), f"loading {bases.get(request.base).label}", force=True)
     with families.opened(request.base, models) as base, asking.adapted(base, request, run.assets) as said:
         maker = _Maker(request, run, models, base, said)
-        at_once = request.batch_size or (1 if models.device.name == "cpu" else MOST_AT_ONCE)
+        at_once = request.batch_size or sizes.at_once(models.device.name)
         for batch in run.batches(request.count(), at_once):
             maker.make(batch, at_once)
     run.write_manifest()
@@ -62,7 +62,7 @@ class _Maker:
         assert request.base is not None
         self.request, self.run, self.models, self.base, self.said = request, run, models, base, said
         self.usual = asking.usual(request, request.base)
-        self.resolution = bases.get(request.base).resolution or sizes.USUAL_PX
+        self.resolution = bases.get(request.base).resolution or base.usual_px
         self.total = request.count()
         self.start = lru_cache(MOST_AT_ONCE)(self._start)  # eight variants of one picture read it once
 

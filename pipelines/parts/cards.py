@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipelines.core.splits import PARTS
-from pipelines.parts.datasets import Source
+from pipelines.parts.datasets import Sample, Source
 from pipelines.parts.exporters import Book, Entry, File
 from pipelines.parts.targets import MARK, OURS
 
@@ -24,7 +24,8 @@ def card(entries: Sequence[Entry], book: Book, title: str, notes: Sequence[str])
     """The card as Markdown."""
     table = counts(entries)
     samples = [entry.sample for entry in entries if entry.sample]
-    bases = Counter(str(sample.facts.get("base", "not recorded")) for sample in samples)
+    made = [entry.of for entry in entries if isinstance(entry.of, Sample)]
+    bases = Counter(str(sample.facts.get("base", "not recorded")) for sample in made)
     named = {source.sha256: source.name for source in _sources(entries)}
     lines = [
         f"# {_plain(book.name)}",
@@ -46,7 +47,7 @@ def card(entries: Sequence[Entry], book: Book, title: str, notes: Sequence[str])
         "The defects are synthetic: drawn or generated into photographs or pictures of good parts, not photographed.",
         *(f"- base {_plain(base)}: {number} pictures" for base, number in sorted(bases.items())),
         "",
-        "Each picture with a defect carries the request that made it in its PNG (text chunk `flawsmith`); inputs are "
+        "Each picture that was made carries the request that made it in its PNG (text chunk `flawsmith`); inputs are "
         "named by file name and sha256.",
         "",
         "## Made from",

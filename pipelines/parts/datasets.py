@@ -43,8 +43,8 @@ class Sample:
     run: str
     """The name of the folder it comes from."""
     image: Path
-    mask: Path
-    """All regions in one."""
+    mask: Path | None
+    """All regions in one; None where nothing is marked: the picture was made whole, and counts as a good one."""
     regions: tuple[Region, ...]
     source: Source | None
     """None: made from nothing but words."""
@@ -59,7 +59,8 @@ class Sample:
     @property
     def origin(self) -> str:
         """What must not be spread over train, val and test: the source's content, else the picture itself."""
-        return self.source.sha256 if self.source else f"{self.run}/{self.image.name}"
+        stem = self.image.with_suffix("").as_posix().rpartition("/images/")[2]
+        return self.source.sha256 if self.source else f"{self.run}/{stem}"
 
 
 def load_runs(data: Sequence[str], root: Path, *, kept_only: bool, only: Sequence[str] = ()) -> list[Sample]:
@@ -154,13 +155,14 @@ def _sample(folder: Path, number: int, row: Mapping[str, Any]) -> Sample:
         regions = tuple(
             Region(path(region["mask"]), str(region["defect"]), region.get("severity")) for region in row["regions"]
         )
-        image, mask, source = path(row["file"]), path(row["mask"]), row.get("source")
+        image, source = path(row["file"]), row.get("source")
+        mask = path(row["mask"]) if regions or "mask" in row else None
         found = Source(folder.parent, source["asset"], source["name"], source["sha256"]) if source else None
     except KeyError as error:
         raise _broken(manifest, number, f"lacks {error.args[0]!r}") from error
     except (TypeError, AttributeError) as error:
         raise _broken(manifest, number, f"is not as a run writes it ({error})") from error
-    if not regions:
+    if mask is not None and not regions:
         raise _broken(manifest, number, "lists no region")
     facts = {key: row[key] for key in ("seed", "base", "caption", "scores") if key in row}
     return Sample(folder.name, image, mask, regions, found, facts)

@@ -50,6 +50,7 @@ class Loader:
         self.family = family
         self.dtype = getattr(torch, dtype)
         self.device = device
+        _hush()
 
     def look(self) -> list[str]:
         """The parts there are. Every file is looked at, so that what is missing or cut off is said before any is read.
@@ -277,3 +278,12 @@ def _first(error: BaseException) -> str:
     if "meta tensor" in str(error):
         return "it lacks some of the tensors"
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+def _hush() -> None:
+    """A worker's stderr is a log: no bar for each part, no warning of what is as it should be. Errors still pass."""
+    from diffusers.utils import logging as of_diffusers
+    from transformers.utils import logging as of_transformers
+
+    of_transformers.disable_progress_bar()
+    of_diffusers.set_verbosity_error()

@@ -13,6 +13,7 @@ import gradio as gr
 
 from pipelines.core.assets import Asset
 from pipelines.core.errors import Problem
+from pipelines.core.requests import Text
 from studio import canvas, pictures, restore, shelf, watch
 from studio.context import Context
 from studio.page import QUIET, Page
@@ -43,7 +44,7 @@ def wire(context: Context, page: Page, at: Places) -> None:
         event(answer, known, shown, **QUIET)
 
     listen(at.painted.open, bring.opened)
-    listen(at.painted.restore, bring.dropped)
+    at.painted.restore(bring.dropped, known, [*shown, page.sent, page.tabs], **QUIET)
     listen(at.strip.pick, bring.picked)
     listen(at.compare.start, bring.started)
     page.sent.change(bring.sent, [page.sent, *known], shown, **QUIET)
@@ -72,15 +73,20 @@ class Bring:
             return self._open(project, found)
 
     def dropped(self, project: Any, held: Any, event: gr.EventData) -> list[Any]:
-        """An uploaded picture that carries a request; when it cannot be restored it is a picture like any other."""
+        """An uploaded picture that carries a request; when it cannot be restored it is a picture like any other. One
+        that was made of words goes to the tab that makes such.
+        """
         with watch.refusals(self.page.say):
             asset = self.context.assets.get(str(event.asset))
             try:
+                if isinstance(restore.request_of(asset.path, asset.name)[0], Text):
+                    order = {"to": "generate", "asset": asset.id, "at": str(time.time_ns())}
+                    return [*[gr.skip()] * 6, order, gr.Tabs(selected="generate")]
                 found = restore.of_picture(self.context, asset.path, asset.name, _product(held))
             except Problem as error:
                 watch.warn(self.page.say, str(error))
-                return self._open(project, asset)
-            return self._restored(project, found)
+                return [*self._open(project, asset), gr.skip(), gr.skip()]
+            return [*self._restored(project, found), gr.skip(), gr.skip()]
 
     def started(self, project: Any, held: Any, event: gr.EventData) -> list[Any]:
         """A result becomes the picture to paint on."""

@@ -59,7 +59,7 @@ def _draw(say: Language) -> Parts:
                     titles=menu.titles(say), start=start, words=say.table("canvas"), elem_id=CANVAS
                 )
             with gr.Tab(say("paint.judge"), id=JUDGE):
-                targets = [send.PAINT, send.REVIEW, send.DATA]
+                targets = [send.PAINT, send.GENERATE, send.REVIEW, send.DATA]
                 compare = comparing.build(say, targets=targets, elem_id="compare")
         with gr.Column(elem_id="paint-right"):
             card = which.draw(say, CANVAS)

@@ -14,7 +14,7 @@ from studio import restore, shelf, watch
 from studio.context import Context
 from studio.page import QUIET, Page
 
-PAINT, REVIEW, DATA = "paint", "review", "data"
+PAINT, GENERATE, REVIEW, DATA = "paint", "generate", "review", "data"
 
 
 def wire(context: Context, page: Page, compare: Any, *, start: bool = False) -> None:
@@ -24,7 +24,10 @@ def wire(context: Context, page: Page, compare: Any, *, start: bool = False) -> 
         to, run, stem = str(event.to), str(event.run), str(event.stem)
         if to == DATA:
             return [gr.skip(), gr.skip(), _added(context, page, project, run, stem)]
-        return [order(to, run, stem), gr.Tabs(selected=to), gr.skip()]
+        found = watch.find(context, run)
+        # Nothing is painted on a picture that was made whole: it is one to paint on.
+        start = to == PAINT and found is not None and found.task == "text"
+        return [order(to, run, stem, start=start), gr.Tabs(selected=to), gr.skip()]
 
     def go_on(event: gr.EventData) -> list[Any]:
         return [order(PAINT, str(event.run), str(event.stem), start=True), gr.Tabs(selected=PAINT)]

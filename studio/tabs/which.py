@@ -24,6 +24,7 @@ from studio.widgets import FOLDER, widget
 
 LIMITS = {
     "severity": Limits(),
+    "prompt": Limits(),
     "strength": Limits(),
     "num_images": Limits(high=24, slider=False),
     "seed": Limits(),
@@ -32,7 +33,20 @@ LIMITS = {
     "feather_px": Limits(high=32),
     "padding_px": Limits(high=256),
     "label": Limits(),
+    "negative_prompt": Limits(),
+    "guidance_scale": Limits(high=20),
+    "guidance_rescale": Limits(),
+    "guidance_start": Limits(),
+    "guidance_end": Limits(),
+    "num_inference_steps": Limits(high=100),
+    "scheduler": Limits(),
+    "clip_skip": Limits(high=4),
+    "num_candidates": Limits(high=8),
+    "select": Limits(),
+    "attention_maps": Limits(),
 }
+BESIDES = ("diffusion", "shape", "control")
+"""What a preset has beside its fields."""
 SCRIPTS = ("which_controls.js", "which_picker.js", "which_presets.js")
 
 
@@ -107,7 +121,7 @@ def changed(own: Path, say: Language, asked: dict[str, Any]) -> dict[str, Any]:
     """What became of a preset: the sentence, which choice stands now, and what undoes it. Raises BadInput, Missing."""
     does, id, label = (str(asked.get(name, "")) for name in ("do", "id", "label"))
     if does == "save":
-        kept = presets.save(own, str(asked.get("product", "")), label, _fields(asked))
+        kept = presets.save(own, str(asked.get("product", "")), label, _fields(asked), asked.get("diffusion"))
         return _said(say, "saved", kept, kept.id, {"do": "delete", "id": kept.id})
     if does == "rename":
         before = presets.get(id, own=own).label
@@ -118,9 +132,11 @@ def changed(own: Path, say: Language, asked: dict[str, Any]) -> dict[str, Any]:
         product = known[id.partition("/")[0]].label if id.partition("/")[0] in known else ""
         gone = presets.delete(own, id)
         back = {"do": "restore", "id": id, "label": gone.label, "product": product, "fields": gone.fields}
+        back |= {name: getattr(gone, name) for name in BESIDES}
         return _said(say, "deleted", gone, str(gone.fields.get("defect", "")), back)
     if does == "restore":
-        gone = Preset(id, id.partition("/")[0], label, "inpaint", _fields(asked), own=True)
+        besides = {name: asked[name] for name in BESIDES if name in asked}
+        gone = Preset(id, id.partition("/")[0], label, "inpaint", _fields(asked), own=True, **besides)
         kept = presets.restore(own, gone, str(asked.get("product", "")))
         return _said(say, "back", kept, kept.id, {"do": "delete", "id": id})
     raise BadInput(f"do {does[:40]!r}: a preset can be saved, renamed, deleted or put back", "do")

@@ -50,12 +50,12 @@ async function show(next) {
   showing = item.after;
   root.dataset.ready = "0";
   try {
-    const [before, after, mask] = await Promise.all([item.before ? picture(item.before) : null, picture(item.after), picture(item.mask)]);
+    const [before, after, mask] = await Promise.all([item.before, item.after, item.mask].map((url) => (url ? picture(url) : null)));
     if (showing !== item.after) return; // another one was chosen while this was on its way
     const wide = after.naturalWidth, high = after.naturalHeight, same = view.image && view.width === wide && view.height === high && view.before_url === item.before;
-    const found = stencil(mask, wide, high, Math.min(stage.clientWidth / wide, stage.clientHeight / high));
-    layers = [{ mask: found.mask, rgb: OUTLINE, strong: true }];
-    Object.assign(view, { before, mask_box: found.box, before_url: item.before, changed: null });
+    const found = mask && stencil(mask, wide, high, Math.min(stage.clientWidth / wide, stage.clientHeight / high));
+    layers = found ? [{ mask: found.mask, rgb: OUTLINE, strong: true }] : [];
+    Object.assign(view, { before, mask_box: found ? found.box : null, before_url: item.before, changed: null });
     if (same) { view.image = after; view.onmove(); } else view.show(after, wide, high);
     if (!same) beside();
     root.dataset.ready = "1";
@@ -86,6 +86,7 @@ async function arrange() {
   tiles.on = now === "tiles" && view.image !== null;
   view.look = now;
   root.dataset.look = now;
+  if (!live) all("[data-look]").forEach((button) => button.setAttribute("aria-pressed", button.dataset.look === now));
   root.dataset.playing = now === "flicker" && playing ? "1" : "";
   if (now !== "flicker") view.flip = false;
   tags();
@@ -112,7 +113,7 @@ function tags() {
   else if (now === "flicker") left.textContent = view.flip ? words.before : words.after;
   else if (now === "after") left.textContent = "";
   left.hidden = !left.textContent || tiles.on || !item;
-  find(".cmp-tag.right").hidden = !["split", "after"].includes(now) || !item;
+  find(".cmp-tag.right").hidden = !["split", "after"].includes(now) || !item || !item.mask;
 }
 
 function mark_tiles() {
@@ -156,6 +157,7 @@ function tell() {
   find(".cmp-verdict").textContent = item && item.verdict ? words[item.verdict] : "";
   find("[data-look=tiles]").hidden = !item || items.filter((one) => one.run === item.run).length < 2;
   for (const name of ["split", "before", "flicker", "difference"]) find(`[data-look=${name}]`).disabled = Boolean(alone);
+  for (const name of ["outline", "defect"]) find(`[data-act=${name}]`).disabled = Boolean(item && !item.mask);
   if (look === "tiles" && find("[data-look=tiles]").hidden) set_look(last); else arrange().catch(broken);
 }
 

@@ -45,7 +45,8 @@ class Tiles {
     this.shown.set(item.after, held);
     const small = this.items.length > MANY ? `${item.after.split("?")[0]}?side=${SMALLER_PX}` : item.after;
     try {
-      const [image, mask] = await Promise.all([picture(small), picture(item.mask)]);
+      const [image, mask] = await Promise.all([picture(small), item.mask ? picture(item.mask) : null]);
+      if (!mask) { held.image = image; this.onmove(); return; }
       const { mask: painted, box, room } = stencil(mask, this.width, this.height, this.zoom);
       Object.assign(held, { image, outline: box && traced(painted, this.width, box.map((edge, k) => edge + (k < 2 ? -room - 1 : room + 1)), this.height) });
     } catch { this.shown.delete(item.after); }

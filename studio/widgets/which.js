@@ -3,8 +3,10 @@
 // element, props, trigger and watch come from gr.HTML; Control, Picker, made and the presets' dialog from the files beside this.
 
 const find = (selector) => root.querySelector(selector);
-const AREA = ["severity", "light", "padding_px", "feather_px"], ONCE = ["strength", "num_images", "seed", "base", "label"];
-const PLACES = { severity: ".wh-rows", strength: ".wh-rows", num_images: ".wh-seeds", seed: ".wh-seeds", light: ".wh-area", feather_px: ".wh-area", padding_px: ".wh-area", base: ".wh-picture", label: ".wh-picture" };
+const AREA = ["severity", "light", "prompt", "padding_px", "feather_px"], DRAWN = ["severity", "light"];
+const DIFFUSED = ["negative_prompt", "guidance_scale", "guidance_rescale", "guidance_start", "guidance_end", "num_inference_steps", "scheduler", "clip_skip", "num_candidates", "select", "attention_maps"];
+const ONCE = ["base", "strength", "num_images", "seed", "label", ...DIFFUSED];
+const PLACES = { severity: ".wh-rows", strength: ".wh-rows", num_images: ".wh-seeds", seed: ".wh-seeds", prompt: ".wh-rows", light: ".wh-area", feather_px: ".wh-area", padding_px: ".wh-area", base: ".wh-base", label: ".wh-picture", ...Object.fromEntries(DIFFUSED.map((name) => [name, ".wh-steps"])) };
 const FREE = ["num_images", "seed"]; // of these nobody has a usual value
 const MEMORY = "flawsmith-form-here", KEEP_MS = 600;
 const words = props.words, copy = (value) => JSON.parse(JSON.stringify(value)), sent = new Set();
@@ -21,8 +23,18 @@ function home(choice) {
   return holds(product(held.product)) ? held.product : (props.menu.products.find(holds) || every()).id;
 }
 
+// A base that draws and one that diffuses are asked for different things; a preset speaks to each.
+const base_of = (name) => props.menu.bases.find((one) => one.name === name) || props.menu.bases[0];
+const draws = () => base_of(held.common.base).draws;
+function said_by(choice) {
+  const found = entry(choice) || entry(props.first.defect);
+  if (draws()) return found.fields;
+  const unsaid = base_of(held.common.base).unsaid; // what a base that guides by itself would refuse
+  return { ...found.fields, ...Object.fromEntries(Object.entries(found.diffusion).filter(([name]) => !unsaid.includes(name))) };
+}
+
 function usual(choice) {
-  const said = (entry(choice) || entry(props.first.defect)).fields;
+  const said = said_by(choice);
   return { ...props.start, ...Object.fromEntries([...AREA, "look"].filter((name) => name in said).map((name) => [name, said[name]])) };
 }
 
@@ -58,7 +70,7 @@ function keep() {
 
 function choose(choice) {
   held.area = { ...area_of({ defect: choice }), turn: 0 };
-  const said = entry(choice).fields;
+  const said = said_by(choice);
   for (const name of ONCE) if (name in said) held.common[name] = said[name];
   held.product = home(choice);
   changed(true);
@@ -67,9 +79,24 @@ function choose(choice) {
 function set(name, value) {
   if (AREA.includes(name)) held.area[name] = value;
   else if (name === "base" && !ready(value)) { refused = value; draw(); return; }
-  else held.common[name] = value;
+  else {
+    const before = { draws: draws(), said: said_by(held.area.defect) };
+    held.common[name] = value;
+    if (name === "base") turned(before);
+  }
   refused = "";
   changed(AREA.includes(name));
+}
+
+// Another base: what the preset says of it, where nobody chose otherwise; and nothing that it must not be told.
+function turned(before) {
+  const said = said_by(held.area.defect), { unsaid = [] } = base_of(held.common.base);
+  for (const name of [...DIFFUSED, "strength"]) {
+    const { start } = props.fields[name], usual = before.said[name] ?? start;
+    if (unsaid.includes(name)) held.common[name] = start;
+    else if (JSON.stringify(held.common[name]) === JSON.stringify(usual)) held.common[name] = said[name] ?? start;
+  }
+  if (!held.area.prompt && said.prompt) held.area.prompt = said.prompt;
 }
 
 function set_look(name, value) {
@@ -80,7 +107,7 @@ function set_look(name, value) {
 function ready(name) { return props.menu.bases.every((one) => one.name !== name || one.ready); }
 
 function all_back() {
-  const said = entry(held.area.defect).fields;
+  const said = said_by(held.area.defect);
   for (const name of ONCE) if (!FREE.includes(name)) held.common[name] = said[name] ?? props.fields[name].start;
   held.area = { ...area_of({ defect: held.area.defect }), turn: 0 };
   changed(true);
@@ -91,7 +118,10 @@ function preset_fields() {
   const { area, common } = held, found = { defect: entry(area.defect).fields.defect, severity: area.severity };
   for (const name of ["light", "padding_px", "feather_px"]) if (area[name] !== props.start[name]) found[name] = area[name];
   if (Object.keys(area.look).length) found.look = area.look;
-  for (const name of ONCE) if (!FREE.includes(name) && common[name] !== props.fields[name].start) found[name] = common[name];
+  for (const name of ["base", "label"]) if (common[name] !== props.fields[name].start) found[name] = common[name];
+  const apart = draws() ? found : (found.diffusion = {});
+  for (const name of draws() ? ["strength"] : ["strength", ...DIFFUSED]) if (common[name] !== props.fields[name].start) apart[name] = common[name];
+  if (!draws() && area.prompt) apart.prompt = area.prompt;
   return found;
 }
 
@@ -111,7 +141,7 @@ unready.setAttribute("role", "status");
 controls.base.box.append(unready);
 
 function draw() {
-  const chosen = entry(held.area.defect), kind = props.menu.kinds[chosen.fields.defect], expected = usual(held.area.defect);
+  const chosen = entry(held.area.defect), kind = props.menu.kinds[chosen.fields.defect], expected = usual(held.area.defect), said = said_by(held.area.defect);
   const tagged = (one) => ({ ...one, tag: one.own ? words.own.tag : "" });
   held.product = home(held.area.defect);
   pickers.product.show(props.menu.products, held.product);
@@ -119,12 +149,17 @@ function draw() {
   find("#about").replaceChildren(kind.help, " ", made("code", {}, chosen.fields.defect));
   find(".wh-own").hidden = !chosen.own;
   bases();
-  for (const name of AREA) controls[name].show(held.area[name], expected[name], name in chosen.fields);
-  for (const name of ONCE) controls[name].show(held.common[name], FREE.includes(name) ? held.common[name] : chosen.fields[name] ?? props.fields[name].start, name in chosen.fields);
+  for (const name of AREA) controls[name].show(held.area[name], expected[name], name in said);
+  for (const name of ONCE) controls[name].show(held.common[name], FREE.includes(name) ? held.common[name] : said[name] ?? props.fields[name].start, name in said);
+  controls.prompt.input.placeholder = kind.words;
   draw_look(chosen, kind);
   root.dataset.mode = held.expert ? "expert" : "simple";
   root.querySelectorAll("[data-mode]").forEach((one) => one.setAttribute("aria-pressed", (one.dataset.mode === "expert") === held.expert));
-  const all = [...Object.values(controls), ...look].filter((one) => one.changed), hidden = all.filter((one) => one.box.closest(".wh-expert"));
+  root.dataset.draws = draws() ? "1" : "";
+  root.dataset.several = props.menu.bases.filter((one) => one.ready).length > 1 ? "1" : "";
+  for (const name of DRAWN) controls[name].box.hidden = !draws();
+  for (const name of ["prompt", ...DIFFUSED]) controls[name].box.hidden = draws() || (base_of(held.common.base).unsaid || []).includes(name);
+  const all = [...Object.values(controls), ...look].filter((one) => one.changed && !one.box.hidden && !(one.box.closest(".wh-drawn") && !draws())), hidden = all.filter((one) => one.box.closest(".wh-expert"));
   find(".wh-all").hidden = !all.length;
   find(".wh-hidden").hidden = held.expert || !hidden.length;
   find(".wh-hidden").textContent = words.hidden.replace("%", hidden.map((one) => one.field.label).join(", "));
@@ -162,7 +197,8 @@ find("[data-own=save]").onclick = () => {
   const here = held.product === every().id ? props.menu.products[0] : product(held.product), others = props.menu.products.slice(0, -1);
   ask_name(words.own.save, "", here.label, others, (label, wanted) => {
     const known = others.find((one) => one.label === wanted);
-    trigger("preset", { do: "save", product: known ? known.id : wanted, label, fields: preset_fields() });
+    const { diffusion = entry(held.area.defect).diffusion, ...fields } = preset_fields();
+    trigger("preset", { do: "save", product: known ? known.id : wanted, label, fields, diffusion });
   });
 };
 find("[data-own=rename]").onclick = () => ask_name(words.own.rename, entry(held.area.defect).label, null, [], (label) => trigger("preset", { do: "rename", id: held.area.defect, label }));

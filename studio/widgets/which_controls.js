@@ -2,6 +2,7 @@ const root = element.querySelector(".wh");
 // One field as a control: its words, a number with a slider, or a choice, and beside it what it was before somebody changed it.
 // A value of null means that it was left alone. Knows the field's make and words; nothing of what it is for.
 
+const SHORT = 30;
 const shown_number = (value) => String(+Number(value).toFixed(3));
 
 function made(tag, more = {}, ...children) {
@@ -29,6 +30,12 @@ class Control {
       if (auto) this.input.append(made("option", { value: "" }, field.auto));
       this.input.append(...field.choices.map(([value, label]) => made("option", { value }, label)));
       this.input.onchange = () => this.change(this.input.value === "" && auto ? null : this.input.value);
+    } else if (field.kind === "text") {
+      this.input = made("textarea", { id: `${id}-value`, rows: 2, maxLength: 2000 });
+      this.input.onchange = () => this.change(this.input.value.trim());
+    } else if (field.kind === "switch") {
+      this.input = made("input", { id: `${id}-value`, type: "checkbox" });
+      this.input.onchange = () => this.change(this.input.checked);
     } else {
       this.input = made("input", { id: `${id}-value`, type: "number", step: "any", min: field.low, max: field.high, placeholder: auto ? field.auto : "" });
       this.input.onchange = () => this.typed();
@@ -56,7 +63,9 @@ class Control {
   show(value, usual, named, drawn) {
     Object.assign(this, { value, usual, named });
     const left = value === null || value === undefined;
-    if (this.field.kind === "choice") this.input.value = left ? "" : value;
+    if (this.field.kind === "switch") this.input.checked = Boolean(value);
+    else if (this.field.kind === "text") { if (document.activeElement !== this.input) this.input.value = value || ""; }
+    else if (this.field.kind === "choice") this.input.value = left ? "" : value;
     else if (document.activeElement !== this.input || Number(this.input.value) !== value) this.input.value = left ? "" : shown_number(value);
     if (this.range) {
       this.range.max = Math.max(this.field.high, left ? this.field.low : value);
@@ -73,6 +82,8 @@ class Control {
 
   written(value) {
     if (value === null || value === undefined) return this.field.auto || "";
+    if (this.field.kind === "switch") return value ? this.words.on : this.words.off;
+    if (this.field.kind === "text") return value ? `${value.slice(0, SHORT)}${value.length > SHORT ? "…" : ""}` : this.words.empty;
     if (this.field.kind !== "choice") return shown_number(value);
     return (this.field.choices.find(([one]) => one === value) || [value, value])[1];
   }

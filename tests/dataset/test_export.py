@@ -171,12 +171,10 @@ def test_a_second_export_takes_the_place_of_the_first(runs: Path, ten: list[str]
 class Stopped(Run):
     """A run that a person stops when it is on its twelfth picture; the queue is asked at every tick."""
 
-    def tick(
-        self, done: int, total: int, note: str = "", preview: np.ndarray | None = None, *, force: bool = False
-    ) -> None:
+    def tick(self, done: int, total: int, *more: Any, force: bool = False) -> None:
         if done == 12:
             Queue(self.folder.parent).stop(self.id)
-        super().tick(done, total, note, preview, force=True)
+        super().tick(done, total, *more, force=True)
 
 
 @pytest.mark.parametrize("output", ["out", "out.zip", None])

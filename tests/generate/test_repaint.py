@@ -14,7 +14,7 @@ from pipelines.core import images, intake, kinds, requests
 from pipelines.core.assets import Assets
 from pipelines.core.errors import Cancelled
 from pipelines.core.queue import Row
-from pipelines.generate import repaint, scene
+from pipelines.generate import repaint, scene, sizes
 from pipelines.parts import crop, sampling
 from pipelines.parts.family import Family
 from pipelines.worker import Worker
@@ -43,6 +43,12 @@ def models_folder(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def worker(runs: Path) -> Iterator[Worker]:
     with Worker(runs, "cpu", ()) as made:
         yield made
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches as a GPU has them."""
+    monkeypatch.setattr(sizes, "at_once", lambda device: 8)
 
 
 def paint(worker: Worker, folder: Path, **fields: Any) -> tuple[Row, Path]:
@@ -118,13 +124,14 @@ def test_small_and_large_pictures(worker: Worker, tmp_path: Path, side: int) -> 
     assert (picture(run)[outside] == before[outside]).all()
 
 
+@pytest.mark.usefixtures("together")
 @pytest.mark.parametrize("base", BASES)
 def test_a_batch_is_its_singles(worker: Worker, tmp_path: Path, base: str) -> None:
-    _, together = paint(worker, tmp_path, base=base, seed=7, num_images=4)
+    _, four = paint(worker, tmp_path, base=base, seed=7, num_images=4)
     for index in range(4):
         _, alone = paint(worker, tmp_path, base=base, seed=7 + index)
-        assert np.abs(picture(together, index).astype(int) - picture(alone)).max() <= 1
-    assert len({picture(together, index).tobytes() for index in range(4)}) == 4
+        assert np.abs(picture(four, index).astype(int) - picture(alone)).max() <= 1
+    assert len({picture(four, index).tobytes() for index in range(4)}) == 4
 
 
 def test_the_same_request_gives_the_same_bytes_also_from_its_metadata(worker: Worker, tmp_path: Path) -> None:
@@ -281,6 +288,7 @@ def held(worker: Worker) -> tuple[int, bool]:
 
 
 @pytest.mark.parametrize("place", ["text", "step 1", "step 2", "decode"])
+@pytest.mark.usefixtures("together")
 def test_out_of_memory_goes_down_the_ladder_and_then_says_so(
     worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -450,6 +458,7 @@ def test_every_defect_has_words(worker: Worker, tmp_path: Path, defect: str) -> 
     assert kinds.load()[defect].label.lower() in rows(run)[0]["prompt"]
 
 
+@pytest.mark.usefixtures("together")
 def test_taken_up_in_the_middle_of_a_batch_the_bytes_are_the_same(
     worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

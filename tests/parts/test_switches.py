@@ -32,7 +32,8 @@ def adapter(folder: Path, number: int) -> Use:
 def alive() -> tuple[int, int]:
     """Tensors of this process, and their bytes."""
     gc.collect()
-    tensors = [one for one in gc.get_objects() if isinstance(one, torch.Tensor)]
+    kinds = (torch.Tensor, torch.nn.Parameter)
+    tensors = [one for one in gc.get_objects() if type(one) in kinds]  # isinstance would wake lazy modules
     return len(tensors), sum(one.numel() * one.element_size() for one in tensors)
 
 

@@ -19,11 +19,11 @@ from pipelines.core import images
 from studio import canvas, i18n, pictures, routes, shell
 from studio.context import Context
 from studio.guard import Guard
+from tests.studio import windows
 from tests.studio.conftest import ROOT
-from tests.studio.test_page import watch
 
 EVENTS = ("open", "restore", "refuse", "input", "select")
-WAIT_MS = 20_000
+SIDE = 400
 
 
 @dataclass
@@ -79,21 +79,13 @@ def served() -> Iterator[Bench]:
 
 
 @contextmanager
-def opened(bench: Bench, browser: Any, *, complaints: str = "", **more: Any) -> Iterator[Bench]:
-    """A fresh profile on the page; `more` goes to it. It may complain of nothing but what `complaints` names, and may
-    ask its own server alone.
-    """
+def opened(bench: Bench, browser: Any, **more: Any) -> Iterator[Bench]:
+    """A fresh profile on the page, watched; `more` goes to windows.watched."""
     bench.heard.unlink(missing_ok=True)
-    window = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **more})
-    window.set_default_timeout(WAIT_MS)
-    page = window.new_page()
-    asked, complained = watch(page)
-    page.goto(bench.home)
-    page.wait_for_selector(".mc[data-ready='0'][data-empty='1']")
-    yield replace(bench, page=page)
-    window.close()
-    assert [one for one in complained if not complaints or complaints not in one] == []
-    assert not [url for url in asked if not url.startswith((bench.home, "data:", "blob:"))]
+    with windows.watched(browser, bench.home, **more) as page:
+        page.goto(bench.home)
+        page.wait_for_selector(".mc[data-ready='0'][data-empty='1']")
+        yield replace(bench, page=page)
 
 
 def serve(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A real studio and a real browser for the tests of the page. Both start only when a test asks."""
+"""A real studio, the canvas alone and a real browser for the tests of the page. Each starts only when a test asks."""
 
 import os
 import re
@@ -101,3 +101,23 @@ def browser() -> Iterator[Any]:
         chromium = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Any]:
+    """The canvas alone, served: a Bench without a page."""
+    from tests.studio import canvases
+
+    with canvases.served() as bench:
+        yield bench
+
+
+@pytest.fixture
+def page(server: Any, browser: Any) -> Iterator[Any]:
+    """A square picture on that canvas, which has the focus."""
+    from tests import pictures
+    from tests.studio import canvases
+
+    with canvases.opened(server, browser) as bench:
+        bench.show(bench.asset(pictures.good(canvases.SIDE, canvases.SIDE)))
+        yield bench.page

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.studio import windows
 from tests.studio.conftest import Studio
 from tests.studio.test_page import drag, generate, go, open_sample
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 60_000
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 LOOKS = ("light", "dark")
 
@@ -36,14 +36,11 @@ def violations(page: Any) -> list[str]:
 @pytest.fixture(params=LOOKS)
 def window(request: pytest.FixtureRequest, studio: Studio, browser: Any) -> Iterator[Any]:
     """The page in one look, with a picture open."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, color_scheme=request.param)
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
-    go(page, studio)
-    to(page, "paint")
-    open_sample(page)
-    yield page
-    context.close()
+    with windows.unwatched(browser, color_scheme=request.param) as page:
+        go(page, studio)
+        to(page, "paint")
+        open_sample(page)
+        yield page
 
 
 def tabs(page: Any) -> list[str]:

@@ -9,11 +9,11 @@ import pytest
 
 from pipelines.core import images
 from tests import pictures
+from tests.studio import windows
 from tests.studio.conftest import Studio, started
 from tests.studio.serving import ask
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 60_000
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,13 @@ def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Busy]:
 
 @pytest.fixture
 def window(busy: Busy, browser: Any) -> Iterator[Any]:
-    """The page; fails when it threw. Nothing waits when it closes."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, locale="en-US")
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(busy.studio.home)
-    page.wait_for_selector(".bar-open")
-    yield page
-    context.close()
-    for run in busy.studio.get("/api/runs?open=true&limit=200")["runs"]:
-        ask(busy.studio.port, "POST", f"/api/runs/{run['id']}/stop")
-    assert complaints == []
+    """Nothing waits when it closes."""
+    with windows.watched(browser, busy.studio.home, locale="en-US") as page:
+        page.goto(busy.studio.home)
+        page.wait_for_selector(".bar-open")
+        yield page
+        for run in busy.studio.get("/api/runs?open=true&limit=200")["runs"]:
+            ask(busy.studio.port, "POST", f"/api/runs/{run['id']}/stop")
 
 
 def test_an_idle_studio_says_that_nothing_waits(window: Any) -> None:

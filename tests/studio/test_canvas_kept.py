@@ -9,18 +9,12 @@ import pytest
 
 from pipelines.core import images
 from tests import pictures
-from tests.studio.canvases import Bench, opened, served
+from tests.studio.canvases import Bench, opened
 from tests.studio.test_page import area, drag, masks
 
 pytestmark = pytest.mark.browser
 DRAFTS = "/api/kept"
 SIZE = (300, 400)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Bench]:
-    with served() as bench:
-        yield bench
 
 
 @pytest.fixture

@@ -1,32 +1,15 @@
 """Painting without a pointer: the arrow keys and Enter do with every tool what a hand does."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from tests import pictures
-from tests.studio.canvases import Bench, opened, served
+from tests.studio.canvases import SIDE
 from tests.studio.test_page import area, masks, middle
 
 pytestmark = pytest.mark.browser
-SIDE = 400
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Bench]:
-    with served() as bench:
-        yield bench
-
-
-@pytest.fixture
-def page(server: Bench, browser: Any) -> Iterator[Any]:
-    """A 400-px picture on the canvas, which has the focus."""
-    with opened(server, browser) as bench:
-        bench.show(bench.asset(pictures.good(SIDE, SIDE)))
-        yield bench.page
 
 
 def keys(page: Any, *names: str) -> None:

@@ -17,7 +17,7 @@ from studio import routes
 from studio.context import Context
 from studio.guard import Guard
 from tests import pictures
-from tests.studio.canvases import Bench, opened, served
+from tests.studio.canvases import Bench, opened
 from tests.studio.serving import Answer, ask, serving
 from tests.studio.test_page import area, drag
 from tests.studio.test_page import masks as painted
@@ -161,12 +161,6 @@ def test_a_mask_that_is_no_base64_is_refused(port: int) -> None:
 
 
 # ---- on the page
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Bench]:
-    with served() as bench:
-        yield bench
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The canvas's tools on the page: what the hand draws is what the mask holds, and nothing of it is lost."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,43 +10,33 @@ import pytest
 
 from pipelines.core import images
 from tests import pictures
+from tests.studio import windows
 from tests.studio.conftest import Studio
-from tests.studio.test_page import area, drag, go, masks, middle, open_sample, ready, upload, watch
+from tests.studio.test_page import area, drag, go, masks, middle, open_sample, ready, upload
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 20_000
 DEFECT_BRUSHES = ["scratch", "crack", "pits", "blob", "flakes"]
-
-
-@contextmanager
-def opened(studio: Studio, browser: Any) -> Iterator[Any]:
-    """A fresh profile on the page, a picture open and the canvas ready for keys."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
-    page.heard = watch(page)
-    go(page, studio)
-    open_sample(page)
-    page.locator(".mc").focus()
-    yield page
-    context.close()
 
 
 @pytest.fixture
 def window(studio: Studio, browser: Any) -> Iterator[Any]:
-    """The page; fails when it complained or asked for anything but its own server. A refusal (422) is an answer."""
-    with opened(studio, browser) as page:
-        yield page
-    asked, complaints = page.heard
-    assert [one for one in complaints if "422" not in one] == []
-    assert not [url for url in asked if not url.startswith((studio.home, "data:", "blob:"))]
+    """A refusal (422) is an answer."""
+    with windows.watched(browser, studio.home, complaints="422") as page:
+        yield shown(page, studio)
 
 
 @pytest.fixture
 def unwatched(studio: Studio, browser: Any) -> Iterator[Any]:
-    """The page, for tests that refresh it: a browser complains of the streams that a refresh cuts."""
-    with opened(studio, browser) as page:
-        yield page
+    with windows.unwatched(browser) as page:
+        yield shown(page, studio)
+
+
+def shown(page: Any, studio: Studio) -> Any:
+    """A picture open and the canvas ready for keys."""
+    go(page, studio)
+    open_sample(page)
+    page.locator(".mc").focus()
+    return page
 
 
 def settled(page: Any) -> None:

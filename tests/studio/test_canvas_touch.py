@@ -1,13 +1,12 @@
 """Pen and fingers: pressure, pinching, the palm of the hand that holds the pen, and sizes a finger can hit."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests import pictures
-from tests.studio.canvases import Bench, opened, served
+from tests.studio.canvases import Bench, opened
 from tests.studio.test_page import area, masks
 
 pytestmark = pytest.mark.browser
@@ -24,19 +23,6 @@ SEND = """async (events) => {
   }
 }"""
 PEN, FINGER, OTHER = (7, "pen"), (11, "touch"), (12, "touch")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Bench]:
-    with served() as bench:
-        yield bench
-
-
-@pytest.fixture
-def page(server: Bench, browser: Any) -> Iterator[Any]:
-    with opened(server, browser) as bench:
-        bench.show(bench.asset(pictures.good(400, 400)))
-        yield bench.page
 
 
 def send(page: Any, *events: tuple[Any, ...]) -> None:

@@ -14,11 +14,11 @@ from PIL import Image
 
 from pipelines.core import images
 from tests import pictures
+from tests.studio import windows
 from tests.studio.conftest import Studio, started
 from tests.studio.serving import ask
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 60_000
 HEIGHT, WIDTH = 180, 240
 RADIUS = 24
 COMPARE = "#review-compare .cmp"
@@ -52,21 +52,21 @@ def upload(studio: Studio, data: bytes, name: str) -> str:
 
 
 @pytest.fixture
-def window(made: tuple[Studio, dict[str, str]], browser: Any) -> Iterator[Any]:
-    """The closer look at the newest picture, the last of the six, nothing decided; fails when the page complained."""
+def page(made: tuple[Studio, dict[str, str]], browser: Any) -> Iterator[Any]:
+    """Nothing is open on it yet."""
+    studio, _ = made
+    with windows.watched(browser, studio.home, viewport=windows.LARGE) as page:
+        yield page
+
+
+@pytest.fixture
+def window(page: Any, made: tuple[Studio, dict[str, str]]) -> Any:
+    """The closer look at the newest picture, the last of the six, nothing decided."""
     studio, _ = made
     for file in studio.runs.glob("*/review.json"):
         file.unlink()
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
     look(page, studio)
-    yield page
-    context.close()
-    assert complaints == []
+    return page
 
 
 def look(page: Any, studio: Studio) -> None:
@@ -296,15 +296,10 @@ def test_a_result_joins_the_project(window: Any, made: Any) -> None:
     assert named
 
 
-def test_paint_shows_a_run_from_its_first_moment_and_sends_its_results_on(
-    made: Any, browser: Any, tmp_path: Path
-) -> None:
+def test_paint_shows_a_run_from_its_first_moment_and_sends_its_results_on(page: Any, made: Any, tmp_path: Path) -> None:
     studio, _ = made
     path = tmp_path / "large.png"
     path.write_bytes(images.encode_png(np.tile(pictures.good(300, 400), (8, 8, 1))))
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
     page.goto(studio.home)
     page.wait_for_selector(".mc")
     page.set_input_files(".mc input[type=file]", path)
@@ -339,4 +334,3 @@ def test_paint_shows_a_run_from_its_first_moment_and_sends_its_results_on(
     page.click("#compare [data-to=review]")
     page.wait_for_selector(f"{COMPARE}[data-ready='1'][data-index='1']")
     page.wait_for_selector(f".fct[data-id='{run}/00001']")
-    context.close()

@@ -12,11 +12,11 @@ import pytest
 
 from pipelines.core import images
 from tests import pictures
+from tests.studio import windows
 from tests.studio.conftest import Studio, started
 from tests.studio.serving import ask
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 60_000
 
 
 @pytest.fixture(scope="module")
@@ -50,39 +50,27 @@ def files(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def unwatched(shelf: Studio, browser: Any) -> Iterator[Any]:
-    """A fresh browser profile, and no projects. For a refresh, as Gradio complains of the stream that it cuts."""
+def empty(shelf: Studio) -> Studio:
+    """The studio without projects."""
     for folder in (shelf.runs / "projects").glob("project-*"):
         shutil.rmtree(folder)
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    context.set_default_timeout(WAIT_MS)
-    yield context
-    context.close()
+    return shelf
 
 
 @pytest.fixture
-def profile(unwatched: Any, shelf: Studio) -> Iterator[Any]:
-    """The same, and fails when the page complained or asked for anything but its own server."""
-    context = unwatched
-    asked: list[str] = []
-    complaints: list[str] = []
-    context.on("request", lambda request: asked.append(request.url))
-    context.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    context.on("weberror", lambda error: complaints.append(str(error.error)))
-    yield context
-    for page in context.pages:
-        page.close()
-    assert [one for one in complaints if "422 (Unprocessable" not in one] == []  # what Chromium says of a refused file
-    assert not [url for url in asked if not url.startswith((shelf.home, "data:", "blob:"))]
+def window(empty: Studio, browser: Any) -> Iterator[Any]:
+    refused = "422 (Unprocessable"  # what Chromium says of a refused file
+    with windows.watched(browser, empty.home, complaints=refused, viewport=windows.LARGE) as page:
+        yield shown(page, empty)
 
 
 @pytest.fixture
-def window(profile: Any, shelf: Studio) -> Any:
-    return opened(profile, shelf)
+def unwatched(empty: Studio, browser: Any) -> Iterator[Any]:
+    with windows.unwatched(browser, viewport=windows.LARGE) as page:
+        yield shown(page, empty)
 
 
-def opened(profile: Any, shelf: Studio) -> Any:
-    page = profile.new_page()
+def shown(page: Any, shelf: Studio) -> Any:
     page.goto(shelf.home)
     page.get_by_role("tab", name="Data", exact=True).click()
     page.wait_for_selector(".shf[data-ready='1']")
@@ -207,7 +195,7 @@ def test_projects_are_made_renamed_deleted_and_come_back(window: Any, files: Pat
 def test_a_refresh_and_a_second_window_come_back_to_project_and_picture(
     unwatched: Any, files: Path, shelf: Studio
 ) -> None:
-    window = opened(unwatched, shelf)
+    window = unwatched
     add(window, files / "part 1.png", files / "part 2.png")
     first = window.get_attribute(".shf", "data-project")
     window.locator(".shf-tile").nth(1).dblclick()
@@ -216,7 +204,7 @@ def test_a_refresh_and_a_second_window_come_back_to_project_and_picture(
     window.wait_for_selector(".shf-tile[data-open='1'] >> text=part 2.png")
     other = ask(shelf.port, "POST", "/api/projects", data={"name": "Another"}).json()["id"]
     assert shelf.get("/api/projects")["projects"][0]["id"] == other  # newer, and yet not the one that is open
-    for page in (window, opened(unwatched, shelf)):
+    for page in (window, shown(window.context.new_page(), shelf)):
         if page is window:
             page.reload()
             page.get_by_role("tab", name="Data", exact=True).click()
@@ -280,11 +268,11 @@ def test_the_keyboard_alone_browses(window: Any) -> None:
     assert not window.is_visible(".shf-dialog")
 
 
-def test_a_damaged_project_is_told_and_the_others_open(window: Any, profile: Any, files: Path, shelf: Studio) -> None:
+def test_a_damaged_project_is_told_and_the_others_open(window: Any, files: Path, shelf: Studio) -> None:
     add(window, files / "part 1.png")
     bad = ask(shelf.port, "POST", "/api/projects", data={"name": "Bad"}).json()["id"]
     (shelf.runs / "projects" / bad / "project.json").write_text("{")
-    window = opened(profile, shelf)
+    window = shown(window.context.new_page(), shelf)
     window.wait_for_selector(f".shf-damaged >> text={bad}")
     counted(window, "1 picture")
     assert projects(window) == ["Untitled"]

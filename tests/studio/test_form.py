@@ -41,7 +41,21 @@ def test_bounds_and_help_are_the_fields_own(told: dict[str, dict[str, Any]], nam
 def test_every_field_has_the_control_of_its_kind(told: dict[str, dict[str, Any]]) -> None:
     kinds = {"severity": "slide", "strength": "slide", "num_images": "number", "seed": "number", "base": "text"}
     more = {"light": "slide", "feather_px": "slide", "padding_px": "slide", "label": "choice"}
-    assert {name: one["kind"] for name, one in told.items()} == {**kinds, **more}
+    diffused = {
+        "prompt": "text",
+        "negative_prompt": "text",
+        "guidance_scale": "slide",
+        "guidance_rescale": "slide",
+        "guidance_start": "slide",
+        "guidance_end": "slide",
+        "num_inference_steps": "slide",
+        "scheduler": "choice",
+        "clip_skip": "slide",
+        "num_candidates": "slide",
+        "select": "choice",
+        "attention_maps": "switch",
+    }
+    assert {name: one["kind"] for name, one in told.items()} == {**kinds, **more, **diffused}
 
 
 def test_a_strict_upper_bound_is_not_on_the_slider(told: dict[str, dict[str, Any]]) -> None:
@@ -53,7 +67,14 @@ def test_a_choice_shows_words_and_gives_the_fields_value(told: dict[str, dict[st
 
 
 def test_only_a_field_that_may_be_empty_says_what_emptiness_means(told: dict[str, dict[str, Any]]) -> None:
-    assert {name for name, one in told.items() if "auto" in one} == {"light"}
+    assert {name for name, one in told.items() if "auto" in one} == {
+        "light",
+        "label",
+        "guidance_scale",
+        "guidance_rescale",
+        "num_inference_steps",
+        "scheduler",
+    }
 
 
 def test_a_field_of_another_kind_is_told_as_such() -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from tests.studio import windows
 from tests.studio.conftest import Studio
-from tests.studio.test_page import area, go, watch
+from tests.studio.test_page import area, go
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 30_000
 MOST_STOPS = 200  # between two things on one page
 TABS = ["data", "paint", "review", "models", "settings"]
 
@@ -56,16 +56,10 @@ window.stops = {
 
 @pytest.fixture
 def window(studio: Studio, browser: Any) -> Iterator[Any]:
-    """A fresh browser profile on the page; fails when the page complained."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
-    _, complaints = watch(page)
-    go(page, studio)
-    page.wait_for_selector("#samples [data-sample]")
-    yield page
-    context.close()
-    assert complaints == []
+    with windows.watched(browser, studio.home) as page:
+        go(page, studio)
+        page.wait_for_selector("#samples [data-sample]")
+        yield page
 
 
 def tab_to(page: Any, selector: str, key: str = "Tab") -> None:

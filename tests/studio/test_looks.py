@@ -1,15 +1,16 @@
 """Light and dark, languages, and every size of screen: what a person sees first, and what still fits."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
+from tests.studio import windows
 from tests.studio.conftest import Studio
 from tests.studio.test_page import go, open_sample
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 60_000
 LIGHT, DARK = "rgb(238, 240, 243)", "rgb(16, 20, 24)"
 FINGER_PX = 44
 
@@ -54,18 +55,14 @@ Open = Callable[..., Any]
 @pytest.fixture
 def window(browser: Any) -> Iterator[Open]:
     """Opens a fresh browser profile; every one is closed at the end."""
-    made = []
+    with ExitStack() as opened:
 
-    def new(**how: Any) -> Any:
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **how})
-        context.set_default_timeout(WAIT_MS)
-        context.add_init_script(FIRST)
-        made.append(context)
-        return context.new_page()
+        def new(**how: Any) -> Any:
+            page = opened.enter_context(windows.unwatched(browser, **how))
+            page.context.add_init_script(FIRST)
+            return page
 
-    yield new
-    for context in made:
-        context.close()
+        yield new
 
 
 def ground(page: Any) -> str:

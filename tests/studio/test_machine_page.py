@@ -18,11 +18,11 @@ from pipelines.core.owners import Owner
 from pipelines.core.queue import Queue
 from pipelines.core.vitals import Vitals
 from tests.nvml import GIB, Card, Driver
+from tests.studio import windows
 from tests.studio.conftest import ROOT, Studio
 from tests.test_worker import until
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 60_000
 MIB = 2**20
 UNET = Key("tiny", "unet", "float32", "cpu")
 H200 = Card("GPU-aa", "NVIDIA H200", 12 * GIB, 139 * GIB, 41, 412_000)
@@ -105,21 +105,10 @@ def holding(*parts: str) -> dict[str, Any]:
 
 @pytest.fixture
 def window(studio: Studio, browser: Any) -> Iterator[Any]:
-    """The page; fails when it complained or asked for anything but its own server."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
-    asked: list[str] = []
-    complaints: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(studio.home)
-    page.wait_for_selector(".dev[data-state=alive]")
-    yield page
-    context.close()
-    assert complaints == []
-    assert not [url for url in asked if not url.startswith((studio.home, "data:", "blob:"))]
+    with windows.watched(browser, studio.home) as page:
+        page.goto(studio.home)
+        page.wait_for_selector(".dev[data-state=alive]")
+        yield page
 
 
 def models(page: Any) -> None:
@@ -183,18 +172,6 @@ def test_a_worker_that_goes_takes_its_card_along_and_the_page_says_what_is_left(
     window.locator(".mod-worker[data-role=device]").wait_for(state="detached")
     window.get_by_text("No worker for models is running").wait_for()
     window.locator(".mod-worker h2", has_text="Worker for drawing").wait_for()
-
-
-def test_the_bases_are_listed_with_licence_and_state(window: Any) -> None:
-    models(window)
-    base = window.locator(".mod-bases tbody tr").first
-    assert base.locator("td").all_inner_texts() == [
-        "Physical drawing, no weights",
-        "procedural",
-        "Apache-2.0",
-        "none",
-        "Ready, needs no weights",
-    ]
 
 
 def test_the_header_tells_the_device_and_its_reason_by_keyboard(window: Any) -> None:

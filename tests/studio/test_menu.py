@@ -47,7 +47,7 @@ def test_a_product_or_defect_that_is_not_there_is_named() -> None:
 
 
 def test_own_presets_stand_under_their_product_and_are_marked(own: Path) -> None:
-    presets.save(own, "steel", "Old rust", RUST)
+    presets.save(own, "steel", "Old rust", RUST, {"prompt": "old rust"})
     presets.save(own, "My castings", "Deep dent", {"defect": "dent"})
     (own / "wood.toml").write_text("[knot")
     told = menu.catalogue(SAY, own)
@@ -55,7 +55,11 @@ def test_own_presets_stand_under_their_product_and_are_marked(own: Path) -> None
     products = {one["id"]: one for one in told["products"]}
     assert [one["label"] for one in products["steel"]["defects"] if one["own"]] == ["Old rust"]
     assert products["my_castings"]["label"] == "My castings"
-    assert next(one for one in products["steel"]["defects"] if one["own"])["fields"] == RUST
+    rust = next(one for one in products["steel"]["defects"] if one["own"])
+    assert (rust["fields"], rust["diffusion"]) == (RUST, {"prompt": "old rust"})
+    crazing = next(one for one in products["steel"]["defects"] if one["id"] == "steel/crazing")
+    assert crazing["diffusion"]["guidance_scale"] == 8.0
+    assert "prompt" not in crazing["fields"]
     assert menu.titles(SAY, own)["my_castings/deep_dent"] == "Deep dent"
     assert menu.fields("steel/old_rust", own) == RUST
     assert len(told["broken"]) == 1
@@ -79,6 +83,8 @@ def test_what_was_asked_finds_the_choice_that_says_most_of_it(own: Path) -> None
     assert menu.closest({**asked, "look": {"fluid": "water"}}, "wood") == ("wood", "wood/stain")
     assert menu.closest({**asked, "look": {"fluid": "water"}}, "leather") == ("leather", "leather/water")
     assert menu.closest({**menu.START, "defect": "fold", "severity": 0.1}, "generic") == (menu.EVERY, "fold")
+    assert menu.closest({**menu.START, "defect": "crack"}, "generic") == ("generic", "generic/crack")
+    assert menu.closest({**menu.START, "defect": "crack"}, "capsule") == ("capsule", "capsule/crack")
     presets.save(own, "steel", "Old rust", {**RUST, "severity": 0.5})
     assert menu.closest(asked, "steel", own) == ("steel", "steel/rust")
     assert menu.closest({**asked, "padding_px": 80, "label": "asked"}, "steel", own) == ("steel", "steel/old_rust")
@@ -86,9 +92,9 @@ def test_what_was_asked_finds_the_choice_that_says_most_of_it(own: Path) -> None
 
 def test_a_base_without_its_weights_is_listed_and_refused_with_the_remedy(tmp_path: Path) -> None:
     table = tmp_path / "bases.toml"
-    weights = 'repo = "a/b"\nrevision = "main"\nfiles = ["unet/x.safetensors"]\nsize_bytes = 5\n'
-    own = '[paper]\nlabel = "Paper"\nfamily = "procedural"\nlicence = "x"\n'
-    table.write_text(f'{own}\n[large]\nlabel = "Large"\nfamily = "sd"\nlicence = "x"\n{weights}')
+    weights = 'repo = "a/b"\nrevision = "main"\nfiles = ["unet/x.safetensors"]\nsize_bytes = 5\ntasks = ["inpaint"]\n'
+    own = '[paper]\nlabel = "Paper"\nfamily = "procedural"\nlicence = "x"\ntasks = ["inpaint"]\n'
+    table.write_text(f'{own}\n[large]\nlabel = "Large"\nfamily = "sdxl"\nlicence = "x"\n{weights}')
     paper, large = menu.catalogue(SAY, table=table)["bases"]
     assert (paper["ready"], paper["why"]) == (True, "")
     assert large["ready"] is False
@@ -99,6 +105,25 @@ def test_a_base_without_its_weights_is_listed_and_refused_with_the_remedy(tmp_pa
         BadInput, match=r"Large cannot draw yet \(weights missing.*\): run python -m pipelines fetch large"
     ):
         menu.ready("large", table)
+
+
+def test_what_a_preset_has_beside_its_fields_comes_back_with_it(own: Path) -> None:
+    words = {"prompt": "old rust", "strength": 0.8}
+    asked = {"do": "save", "product": "steel", "label": "Old rust", "fields": RUST, "diffusion": words}
+    which.changed(own, SAY, asked)
+    text = (own / "steel.toml").read_text() + 'shape = "flakes"\ncontrol = { hed = 0.5 }\n'
+    (own / "steel.toml").write_text(text)
+    before = presets.get("steel/old_rust", own=own)
+    assert (before.diffusion, before.shape, before.control) == (words, "flakes", {"hed": 0.5})
+    deleted = which.changed(own, SAY, {"do": "delete", "id": "steel/old_rust"})
+    which.changed(own, SAY, json.loads(json.dumps(deleted["undo"])))
+    assert presets.get("steel/old_rust", own=own) == before
+
+
+def test_the_menu_says_what_of_a_preset_is_not_for_a_base() -> None:
+    unsaid = {one["name"]: set(one["unsaid"]) for one in menu.catalogue(SAY)["bases"]}
+    assert unsaid["sd15"] == unsaid["procedural"] == set()
+    assert unsaid["flux1-fill"] == {"negative_prompt", "guidance_scale", "guidance_rescale"}
 
 
 def test_what_becomes_of_a_preset_can_be_undone(own: Path) -> None:
@@ -122,6 +147,9 @@ def test_what_becomes_of_a_preset_can_be_undone(own: Path) -> None:
     [
         ({"do": "steal"}, "do 'steal': a preset can be saved"),
         ({"do": "save", "product": "steel", "label": "x", "fields": "y"}, "says which defect"),
+        ({"do": "save", "product": "steel", "label": "x", "fields": RUST, "diffusion": "y"}, "should be a table"),
+        ({"do": "restore", "id": "steel/x", "label": "x", "fields": RUST, "shape": ["line"]}, "no shape"),
+        ({"do": "restore", "id": "steel/x", "label": "x", "fields": RUST, "control": 1}, "should be a table"),
         ({"do": "restore", "id": "../../x", "label": "x", "fields": {"defect": "dent"}}, "is no preset's name"),
         ({"do": "restore", "id": "steel", "label": "x", "fields": {"defect": "dent"}}, "is no preset's name"),
     ],

@@ -3,16 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from studio import i18n
+from tests.studio import windows
 from tests.studio.conftest import Studio
 from tests.studio.test_page import drag, generate, open_sample
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 60_000
 # What makes a browser look up or connect to another machine before anything is asked of it.
 HINTS = (
     "link[rel~=preconnect], link[rel~=dns-prefetch], link[rel~=prefetch], link[rel~=preload], link[rel~=modulepreload]"
@@ -21,24 +20,12 @@ HINTS = (
 
 @contextmanager
 def recorded(studio: Studio, browser: Any) -> Iterator[Any]:
-    """A page of its own profile, with all that it and its workers ask for."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    context.set_default_timeout(WAIT_MS)
-    asked: list[str] = []
-    context.on("request", lambda request: asked.append(request.url))
-    page = context.new_page()
-    page.on("websocket", lambda socket: asked.append(socket.url))
-    yield page
-    page.wait_for_timeout(500)
-    hinted = page.evaluate("wanted => [...document.querySelectorAll(wanted)].map((link) => link.href)", HINTS)
-    context.close()
-    assert asked
-    assert away(studio, [*asked, *hinted]) == []
-
-
-def away(studio: Studio, urls: list[str]) -> list[str]:
-    home = urlsplit(studio.home).netloc
-    return [url for url in urls if urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).netloc != home]
+    """An empty page, watched in what it asks and, at the end, in what it would have the browser look up."""
+    with windows.watched(browser, studio.home) as page:
+        yield page
+        page.wait_for_timeout(500)
+        hinted = page.evaluate("wanted => [...document.querySelectorAll(wanted)].map((link) => link.href)", HINTS)
+    assert windows.away(studio.home, hinted) == []
 
 
 def through_the_tabs(page: Any) -> int:
@@ -86,4 +73,4 @@ def test_a_session_from_painting_to_the_zip_asks_no_other_machine(studio: Studio
 
 def test_the_check_itself_sees_what_goes_elsewhere(studio: Studio) -> None:
     elsewhere = ["https://fonts.example.org/a.woff2", "wss://hub.example.org/", f"{studio.home}.example.org/x"]
-    assert away(studio, [*elsewhere, f"{studio.home}/config", "data:image/png;base64,"]) == elsewhere
+    assert windows.away(studio.home, [*elsewhere, f"{studio.home}/config", "data:image/png;base64,"]) == elsewhere

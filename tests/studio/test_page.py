@@ -15,44 +15,24 @@ import pytest
 
 from pipelines.core import images
 from tests import pictures
+from tests.studio import windows
 from tests.studio.conftest import Studio, started
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 60_000
-WIDTH, HEIGHT = 1440, 900
 
 
 @pytest.fixture
 def window(studio: Studio, browser: Any) -> Iterator[Any]:
-    """A fresh browser profile on the page; fails when the page complained or asked for anything but its own server."""
-    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT}, accept_downloads=True)
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
-    asked, complaints = watch(page)
-    go(page, studio)
-    yield page
-    context.close()
-    assert complaints == []
-    assert not [url for url in asked if not url.startswith((studio.home, "data:", "blob:"))]
+    with windows.watched(browser, studio.home, viewport=windows.LARGE) as page:
+        go(page, studio)
+        yield page
 
 
 @pytest.fixture
 def unwatched(studio: Studio, browser: Any) -> Iterator[Any]:
-    """For what a browser itself complains about: an answer of 422, and a stream that a refresh cuts."""
-    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
-    page = context.new_page()
-    go(page, studio)
-    yield page
-    context.close()
-
-
-def watch(page: Any) -> tuple[list[str], list[str]]:
-    asked: list[str] = []
-    complaints: list[str] = []
-    page.on("request", lambda request: asked.append(request.url))
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    return asked, complaints
+    with windows.unwatched(browser, viewport=windows.LARGE) as page:
+        go(page, studio)
+        yield page
 
 
 def go(page: Any, studio: Studio) -> None:
@@ -292,20 +272,18 @@ def test_a_refresh_costs_no_stroke(unwatched: Any) -> None:
 
 
 def test_the_page_outlives_its_server(browser: Any, tmp_path: Path) -> None:
-    context = browser.new_context(viewport={"width": WIDTH, "height": HEIGHT})
-    page = context.new_page()
-    with started(tmp_path / "runs") as first:
-        go(page, first)
-        open_sample(page)
-        drag(page, (-100, 0), (100, 0))
-        painted = area(page)
-    page.wait_for_selector(".bar >> text=The studio does not answer")
-    with started(tmp_path / "runs", first.port):
-        page.wait_for_selector(".bar >> text=Ready")
-        page.wait_for_selector(".mc[data-ready='1']")
-        assert area(page) == painted
-        generate(page)
-    context.close()
+    with windows.unwatched(browser, viewport=windows.LARGE) as page:
+        with started(tmp_path / "runs") as first:
+            go(page, first)
+            open_sample(page)
+            drag(page, (-100, 0), (100, 0))
+            painted = area(page)
+        page.wait_for_selector(".bar >> text=The studio does not answer")
+        with started(tmp_path / "runs", first.port):
+            page.wait_for_selector(".bar >> text=Ready")
+            page.wait_for_selector(".mc[data-ready='1']")
+            assert area(page) == painted
+            generate(page)
 
 
 def test_a_refusal_is_a_sentence_on_the_page(window: Any, tmp_path: Path) -> None:

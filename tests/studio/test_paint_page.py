@@ -6,39 +6,28 @@ from typing import Any
 
 import pytest
 
+from tests.studio import windows
 from tests.studio.conftest import Studio
-from tests.studio.test_page import drag, generate, go, open_sample, ready, watch
+from tests.studio.test_page import drag, generate, go, open_sample, ready
 
 pytestmark = pytest.mark.browser
-WAIT_MS = 30_000
 HELD = "document.querySelector('#which .wh').which.read()"
 
 
 @pytest.fixture
 def window(studio: Studio, browser: Any) -> Iterator[Any]:
-    """A fresh browser profile at the smallest size; fails when the page complained or asked for another server."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
-    asked, complaints = watch(page)
-    go(page, studio)
-    offered(page)
-    yield page
-    context.close()
-    assert complaints == []
-    assert not [url for url in asked if not url.startswith((studio.home, "data:", "blob:"))]
+    with windows.watched(browser, studio.home) as page:
+        go(page, studio)
+        offered(page)
+        yield page
 
 
 @pytest.fixture
 def unwatched(studio: Studio, browser: Any) -> Iterator[Any]:
-    """For a refresh, which cuts a stream and makes the browser complain."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
-    go(page, studio)
-    offered(page)
-    yield page
-    context.close()
+    with windows.unwatched(browser) as page:
+        go(page, studio)
+        offered(page)
+        yield page
 
 
 def offered(page: Any) -> None:

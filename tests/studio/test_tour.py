@@ -2,17 +2,16 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from studio import i18n
 from studio.widgets import FOLDER, tour
+from tests.studio import windows
 from tests.studio.conftest import Studio, started
-from tests.studio.test_page import drag, generate, watch
+from tests.studio.test_page import drag, generate
 
-WAIT_MS = 20_000
 browsing = pytest.mark.browser
 
 
@@ -38,38 +37,27 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
         yield running
 
 
-@contextmanager
-def opened(studio: Studio, browser: Any) -> Iterator[Any]:
-    """A new browser profile on the page."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(WAIT_MS)
-    page = context.new_page()
-    _, page.complaints = watch(page)
-    page.goto(studio.home)
-    page.wait_for_selector("#samples [data-sample]")
-    yield page
-    context.close()
-
-
 @pytest.fixture
 def window(fresh: Studio, browser: Any) -> Iterator[Any]:
-    with opened(fresh, browser) as page:
-        yield page
-    assert page.complaints == []
+    with windows.watched(browser, fresh.home) as page:
+        yield shown(page, fresh)
 
 
 @pytest.fixture
 def unwatched(fresh: Studio, browser: Any) -> Iterator[Any]:
-    """For a refresh: a browser complains of the streams that it cuts."""
-    with opened(fresh, browser) as page:
-        yield page
+    with windows.unwatched(browser) as page:
+        yield shown(page, fresh)
+
+
+def shown(page: Any, studio: Studio) -> Any:
+    page.goto(studio.home)
+    page.wait_for_selector("#samples [data-sample]")
+    return page
 
 
 def step(page: Any, number: int) -> None:
     """Until the tour stands at that step."""
-    page.wait_for_function(
-        "n => document.querySelector('.tour-place').textContent === `${n} of 8`", arg=number, timeout=WAIT_MS
-    )
+    page.wait_for_function("n => document.querySelector('.tour-place').textContent === `${n} of 8`", arg=number)
 
 
 def begin(page: Any) -> None:
@@ -201,8 +189,8 @@ def test_an_empty_studio_opens_a_sample_part_at_one_click(window: Any) -> None:
 @browsing
 def test_the_tour_goes_on_as_each_thing_is_done(fresh: Studio, browser: Any) -> None:
     """The last of this file: from here on the studio is no longer empty."""
-    with opened(fresh, browser) as page:
-        begin(page)
+    with windows.unwatched(browser) as page:
+        begin(shown(page, fresh))
         page.click("#samples [data-sample=ceramic_tile]")
         step(page, 2)
         drag(page, (-120, -40), (100, 30))
@@ -227,7 +215,8 @@ def test_the_tour_goes_on_as_each_thing_is_done(fresh: Studio, browser: Any) -> 
         page.wait_for_selector("text=That is all")
         page.click(".tour-card [data-go=next]")
         assert page.evaluate("localStorage.getItem('flawsmith-tour')") == "seen"
-    with opened(fresh, browser) as page:
+    with windows.unwatched(browser) as page:
+        shown(page, fresh)
         page.wait_for_selector(".wh[data-ready='1']")
         page.wait_for_timeout(1000)
         assert page.locator("[data-first]").count() == 0

@@ -53,7 +53,8 @@ class Entry:
 
     @property
     def sample(self) -> Sample | None:
-        return self.of if isinstance(self.of, Sample) else None
+        """The picture with a defect that it is; None for a good one, also where that was made whole."""
+        return self.of if isinstance(self.of, Sample) and self.of.regions else None
 
 
 @dataclass(frozen=True)

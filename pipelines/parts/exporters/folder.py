@@ -44,18 +44,17 @@ def save(entries: Sequence[Entry], book: Book) -> Files:
     def one(pair: tuple[Entry, Sample]) -> tuple[list[File], dict[str, Any]]:
         entry, sample = pair
         picture = read(entry)
-        read_mask(sample.mask, sample, picture)
-        files = [
-            File(f"images/{entry.stem}.png", picture.png),
-            File(f"masks/{entry.stem}.png", sample.mask.read_bytes()),
-        ]
+        files = [File(f"images/{entry.stem}.png", picture.png)]
+        if sample.mask is not None:
+            read_mask(sample.mask, sample, picture)
+            files.append(File(f"masks/{entry.stem}.png", sample.mask.read_bytes()))
         regions = []
         for number, region in enumerate(sample.regions, start=1):
             files.append(File(f"regions/{entry.stem}.r{number}.png", region.mask.read_bytes()))
             regions.append({"mask": files[-1].name, "defect": region.defect, "severity": region.severity})
         row = {
             "file": files[0].name,
-            "mask": files[1].name,
+            **({"mask": files[1].name} if sample.mask is not None else {}),
             "split": entry.part,
             "width": picture.width,
             "height": picture.height,
@@ -70,7 +69,7 @@ def save(entries: Sequence[Entry], book: Book) -> Files:
             row["good"] = files[-1].name
         return files, row
 
-    for files, row in ahead(one, [(entry, entry.sample) for entry in entries if entry.sample]):
+    for files, row in ahead(one, [(entry, entry.of) for entry in entries if isinstance(entry.of, Sample)]):
         rows.append(row)
         yield files
     yield [

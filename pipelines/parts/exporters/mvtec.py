@@ -21,6 +21,7 @@ def save(entries: Sequence[Entry], book: Book) -> Files:
         picture = read(entry)
         files = [File(f"{folder}/{number}.png", picture.png)]
         if entry.sample:
+            assert entry.sample.mask is not None
             read_mask(entry.sample.mask, entry.sample, picture)
             files.append(File(f"{masks}/{number}_mask.png", entry.sample.mask.read_bytes()))
         return files
