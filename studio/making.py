@@ -15,9 +15,8 @@ from pipelines.core import ids, negatives, unfold
 from pipelines.core.adapter_names import WEIGHTS_FILE
 from pipelines.core.assets import Asset
 from pipelines.core.errors import BadInput, Missing
-from pipelines.core.library import Library
 from pipelines.core.requests import Text
-from studio import bases, form, menu, shelf
+from studio import bases, form, laid, menu, shelf
 from studio.context import Context
 from studio.form import Limits
 from studio.i18n import Language
@@ -58,10 +57,7 @@ def offered(context: Context, say: Language, project: Any) -> dict[str, Any]:
     every = [one for one in bases.listed(say) if one["family"] != known_bases.DRAWN]
     return {
         "bases": every,
-        "adapters": [
-            {"id": one.id, "label": one.name, "family": one.facts.family, "triggers": list(one.triggers)}
-            for one in Library(context.runs).every().entries
-        ],
+        "adapters": laid.offered(context),
         "trainings": _trainings(context.runs),
         "project": shelf.strip(context, project if isinstance(project, str) else ""),
         "at": str(time.time_ns()),
@@ -114,7 +110,7 @@ def restored(context: Context, request: Text, names: Mapping[str, str]) -> Resto
     data = request.model_dump(mode="json")
     fields = {name: data[name] for name in (*LIMITS, *WORDS) if name in data}
     missing: list[Missing] = []
-    shown: dict[str, Any] = {"adapters": {}}
+    shown: dict[str, Any] = {}
     if request.image is not None:
         if context.assets.has(request.image):
             shown |= of_asset(context.assets.get(request.image))
@@ -126,19 +122,10 @@ def restored(context: Context, request: Text, names: Mapping[str, str]) -> Resto
                     "open that picture once, then drop this one again"
                 )
             )
-    uses = []
-    for use in request.adapters:
-        label = names.get(use.path, use.path)
-        entry = next((one for one in Library(context.runs).every().entries if one.asset == use.path), None)
-        if entry is None and not context.assets.has(use.path):
-            missing.append(
-                Missing(f"the adapter {label} is not here: add it under Adapters, then drop this picture again")
-            )
-            continue
-        path = entry.id if entry else use.path
-        uses.append({"path": path, "weight": use.weight})
-        shown["adapters"][path] = label
-    return Restored({"fields": {**fields, "adapters": uses}, "shown": shown}, tuple(map(str, missing)))
+    adapters = laid.restored(context, request.adapters, names)
+    shown["adapters"] = adapters.labels
+    sentences = (*map(str, missing), *adapters.missing)
+    return Restored({"fields": {**fields, "adapters": adapters.uses}, "shown": shown}, sentences)
 
 
 def of_asset(asset: Asset) -> dict[str, Any]:

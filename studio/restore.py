@@ -15,7 +15,7 @@ from pipelines.core.errors import BadInput, Missing, Problem
 from pipelines.core.requests import Inpaint, Region, Request
 from pipelines.core.requests.diffusion import DIFFUSION
 from pipelines.core.requests.generate import SEED_MAX, sibling
-from studio import menu
+from studio import laid, menu
 from studio.canvas import MOST_AREAS
 from studio.context import Context
 
@@ -84,8 +84,10 @@ def of_request(context: Context, request: Inpaint, names: Mapping[str, str], pro
                 f"the picture it was painted on, {name}, is not here: open that picture once, then drop this one again"
             )
         )
-    common = request.model_dump(mode="json", include={*COMMON, *([] if request.draws else DIFFUSED)})
-    form: dict[str, Any] = {"common": common}
+    adapters = laid.restored(context, request.adapters, names)
+    missing += [Missing(one) for one in adapters.missing]
+    common = {name: getattr(request, name) for name in (*COMMON, *([] if request.draws else DIFFUSED))}
+    form: dict[str, Any] = {"common": {**common, "adapters": adapters.uses}, "adapter_names": adapters.labels}
     areas, at = [], product
     for number, region in enumerate(asked):
         at, note = _note(region, request.seed, number, at, own)

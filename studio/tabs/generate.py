@@ -19,7 +19,7 @@ from studio.tabs import send
 from studio.widgets import FOLDER, widget
 from studio.widgets import compare as comparing
 
-SCRIPTS = ("which_controls.js", "make_picture.js", "make_adapters.js")
+SCRIPTS = ("which_controls.js", "adapter_list.js", "make_picture.js", "make_adapters.js")
 NOTHING: dict[str, Any] = {"bases": [], "adapters": [], "trainings": [], "project": {}, "at": ""}
 
 

@@ -15,7 +15,7 @@ from pipelines.core import presets
 from pipelines.core.errors import BadInput
 from pipelines.core.presets import Preset
 from pipelines.core.requests import Inpaint
-from studio import form, menu, shelf, watch
+from studio import form, laid, menu, shelf, watch
 from studio.context import Context
 from studio.form import Limits
 from studio.i18n import Language
@@ -47,7 +47,7 @@ LIMITS = {
 }
 BESIDES = ("diffusion", "shape", "control")
 """What a preset has beside its fields."""
-SCRIPTS = ("which_controls.js", "which_picker.js", "which_presets.js")
+SCRIPTS = ("which_controls.js", "adapter_list.js", "which_picker.js", "which_presets.js")
 
 
 def first(say: Language) -> str:
@@ -61,7 +61,7 @@ def draw(say: Language, painted: str) -> Any:
         "which",
         None,
         scripts=[FOLDER / name for name in SCRIPTS],
-        menu=menu.catalogue(say),
+        menu={**menu.catalogue(say), "adapters": []},
         fields=form.controls(say, Inpaint, LIMITS),
         start=menu.START,
         first={"product": menu.FIRST, "defect": first(say)},
@@ -82,7 +82,7 @@ def wire(context: Context, page: Page, card: Any, painted: Any) -> None:
         found = context.projects.newest(project if isinstance(project, str) else "")
         form = held or (found.form if found else {})
         back = {"form": form, "memory": True, "nonce": str(time.time_ns())} if form else None
-        return [gr.update(menu=_menu(page.say, own), put=back), _titles(page.say, context)]
+        return [gr.update(menu=_menu(context, page.say, own), put=back), _titles(page.say, context)]
 
     def keep(held: Any, project: Any) -> Any:
         if isinstance(held, dict):
@@ -95,9 +95,9 @@ def wire(context: Context, page: Page, card: Any, painted: Any) -> None:
     card.preset(_changer(context, page.say), None, [card, painted], **QUIET)
 
 
-def _menu(say: Language, own: Path) -> dict[str, Any]:
+def _menu(context: Context, say: Language, own: Path) -> dict[str, Any]:
     """The menu as it is now; its time makes the widget hear of it also when nothing is new."""
-    return {**menu.catalogue(say, own), "at": str(time.time_ns())}
+    return {**menu.catalogue(say, own), "adapters": laid.offered(context), "at": str(time.time_ns())}
 
 
 def _titles(say: Language, context: Context) -> Any:
@@ -112,7 +112,7 @@ def _changer(context: Context, say: Language) -> Callable[[gr.EventData], list[A
         with watch.refusals(say):
             asked = event._data if isinstance(event._data, dict) else {}
             said = changed(own, say, asked)
-            return [gr.update(menu=_menu(say, own), undo=said), _titles(say, context)]
+            return [gr.update(menu=_menu(context, say, own), undo=said), _titles(say, context)]
 
     return change
 

@@ -1,6 +1,6 @@
 // The card "which defect". What is chosen for an area is noted on the canvas and comes back when that area is taken up again;
 // what is chosen once for the picture stays here. Everything outlives a refresh, and goes to the server with Generate alone.
-// element, props, trigger and watch come from gr.HTML; Control, Picker, made and the presets' dialog from the files beside this.
+// element, props, trigger and watch come from gr.HTML; Control, Picker, made, AdapterList and the presets' dialog from the files beside this.
 
 const find = (selector) => root.querySelector(selector);
 const AREA = ["severity", "light", "prompt", "padding_px", "feather_px"], DRAWN = ["severity", "light"];
@@ -45,7 +45,7 @@ function area_of(note) {
 
 function fresh() {
   const once = Object.fromEntries(ONCE.map((name) => [name, props.fields[name].start]));
-  return { product: props.first.product, expert: false, common: once, area: null, restored: null };
+  return { product: props.first.product, expert: false, common: { ...once, adapters: [] }, area: null, restored: null };
 }
 
 // -- what is held
@@ -140,6 +140,18 @@ const unready = made("p", { className: "wh-why" });
 unready.setAttribute("role", "status");
 controls.base.box.append(unready);
 
+const adapters = new AdapterList(find("#which-adapter"), find(".wh-uses"), words, {
+  known: () => props.menu.adapters,
+  uses: () => held.common.adapters,
+  named: (path) => held.adapter_names?.[path],
+  changed: () => changed(false),
+  say: (word) => {
+    const prompt = held.area.prompt || "";
+    if (!prompt.includes(word)) held.area.prompt = prompt ? `${prompt}, ${word}` : word;
+    changed(true);
+  },
+});
+
 function draw() {
   const chosen = entry(held.area.defect), kind = props.menu.kinds[chosen.fields.defect], expected = usual(held.area.defect), said = said_by(held.area.defect);
   const tagged = (one) => ({ ...one, tag: one.own ? words.own.tag : "" });
@@ -152,6 +164,7 @@ function draw() {
   for (const name of AREA) controls[name].show(held.area[name], expected[name], name in said);
   for (const name of ONCE) controls[name].show(held.common[name], FREE.includes(name) ? held.common[name] : said[name] ?? props.fields[name].start, name in said);
   controls.prompt.input.placeholder = kind.words;
+  find(".wh-adapters").hidden = !adapters.show();
   draw_look(chosen, kind);
   root.dataset.mode = held.expert ? "expert" : "simple";
   root.querySelectorAll("[data-mode]").forEach((one) => one.setAttribute("aria-pressed", (one.dataset.mode === "expert") === held.expert));
@@ -218,8 +231,8 @@ root.which = {
   // What was held in another window, another project, or by a finished picture. A `form` without an area leaves the canvas alone.
   put(form) {
     if (!form || !form.common || sent.has(form.at) || form.at === held.at) return;
-    const { product: wanted = held.product, expert = held.expert, restored = null } = form;
-    held = { ...held, product: product(wanted) ? wanted : held.product, expert, restored, common: { ...held.common, ...form.common }, at: form.at };
+    const { product: wanted = held.product, expert = held.expert, restored = null, adapter_names = {} } = form;
+    held = { ...held, adapter_names, product: product(wanted) ? wanted : held.product, expert, restored, common: { ...held.common, ...form.common }, at: form.at };
     if (form.area) held.area = area_of(form.area);
     if (form.area && canvas()) canvas().assign(copy(held.area));
     keep();

@@ -1,4 +1,4 @@
-"""The Generate tab as a person uses it: with no base, and with a tiny one whose pictures are noise."""
+"""Diffusion as a person uses it, under Generate and Paint: with no base, and with a tiny one that makes noise."""
 
 import os
 import time
@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.core import images
 from tests import pictures
+from tests.studio import test_page as painting
 from tests.studio import windows
 from tests.studio.conftest import Studio, started
 from tests.studio.serving import ask
@@ -301,3 +302,38 @@ def test_axe_finds_nothing(tiny_studio: Studio, browser: Any, look: str) -> None
         generate(page, tiny_studio)
         page.wait_for_selector("#make-compare .cmp[data-ready='1']")
         assert (simple, expert, violations(page)) == ([], [], [])
+
+
+def test_the_tab_is_whole_however_late_it_is_opened(tiny_studio: Studio, browser: Any) -> None:
+    with windows.watched(browser, tiny_studio.home) as page:
+        go(page, tiny_studio)
+        page.wait_for_timeout(4000)  # everything that is sent to a window that opens has come
+        open_tab(page)
+        assert page.is_visible("#make-prompt")
+
+
+def test_paint_offers_the_base_and_shows_what_it_reads(tiny_studio: Studio, browser: Any) -> None:
+    with windows.watched(browser, tiny_studio.home, complaints="404") as page:
+        go(page, tiny_studio)
+        painting.open_sample(page)
+        painting.drag(page, (-30, 0), (30, 10))
+        assert page.is_hidden("#field-prompt")
+        assert page.is_visible("#field-severity")
+        page.select_option("#field-base-value", "tiny")
+        assert page.is_visible("#field-prompt")
+        assert page.is_hidden("#field-severity")  # a base that diffuses knows no severity
+        assert "scratch" in page.input_value("#field-prompt-value")  # the preset's own words
+        page.fill("#field-prompt-value", "a rusty scratch")
+        page.click("#which [data-mode=expert]")
+        assert page.is_hidden(".wh-drawn")
+        page.fill("#field-num_inference_steps-value", "2")
+        page.keyboard.press("Tab")
+        page.click("#which [data-mode=simple]")
+        id = painting.generate(page)
+        asked = tiny_studio.get(f"/api/runs/{id}")["request"]
+        assert (asked["base"], asked["prompt"], asked["num_inference_steps"]) == ("tiny", "a rusty scratch", 2)
+        assert asked["look"] == {}
+        page.select_option("#field-base-value", "procedural")
+        assert page.is_hidden("#field-prompt")
+        id = painting.generate(page)
+        assert "prompt" not in tiny_studio.get(f"/api/runs/{id}")["request"]
