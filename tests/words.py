@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 SPEAKING = ("pipelines/core", "pipelines/parts", "pipelines/generate", "pipelines/train", "pipelines/dataset", "studio")
 SILENT = ("pipelines/core/safeload.py", "pipelines/core/noise.py")
 PROBLEMS = ("BadInput", "Missing", "Problem", "DiskFull", "Quarantined", "QueueFull", "NoRoom", "ValueError")
-AT = {**dict.fromkeys(PROBLEMS, 0), "tick": 2, "Finding": 2, "State": 1, "_broken": 2}
+AT = {**dict.fromkeys(PROBLEMS, 0), "tick": 2, "Finding": 2, "State": 1, "_unusable": 2}
 """Where in a call the sentence stands."""
 
 

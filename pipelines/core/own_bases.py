@@ -95,13 +95,13 @@ def _listed(folder: Path, shipped: Mapping[str, Base]) -> Iterator[Base]:
     try:
         known = bases.read(path)
     except (BadInput, OSError) as error:
-        yield _broken(f"models/{FILE}", None, str(error))
+        yield _unusable(f"models/{FILE}", None, str(error))
         return
     for name, table in known.items():
         if name == "label":
             continue
         if name in shipped:
-            yield _broken(
+            yield _unusable(
                 f"{FILE} [{name}]", None, f"[{name}] has the name of a base that ships with the studio: rename it"
             )
             continue
@@ -110,7 +110,7 @@ def _listed(folder: Path, shipped: Mapping[str, Base]) -> Iterator[Base]:
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False)[0]
             where = ".".join(map(str, first["loc"])) or "the table"
-            yield _broken(name, None, f'models/{FILE} [{name}] {where}: {first["msg"]}; it needs path = "..."')
+            yield _unusable(name, None, f'models/{FILE} [{name}] {where}: {first["msg"]}; it needs path = "..."')
 
 
 def _lying(folder: Path, shipped: Mapping[str, Base], listed: Mapping[str, Base]) -> Iterator[Base]:
@@ -143,7 +143,7 @@ def _base(name: str, entry: Entry, folder: Path, shipped: Mapping[str, Base]) ->
             raise BadInput(f"{path.name} is neither a folder in diffusers layout nor a .safetensors file")
         return _made(name, entry, path, content, layout, shipped)
     except (Problem, ValidationError) as error:
-        return _broken(
+        return _unusable(
             name, path, str(error) if isinstance(error, Problem) else f"defaults: {error.errors()[0]['msg']}"
         )
 
@@ -195,7 +195,7 @@ def _elements(path: Path) -> int:
         return 0
 
 
-def _broken(name: str, path: Path | None, why: str) -> Base:
+def _unusable(name: str, path: Path | None, why: str) -> Base:
     """An entry that can only say what is wrong with it."""
     return Base.model_construct(
         name=name, label=name, family=bases.UNKNOWN, licence=NOTE, own=True, path=path, broken=why
