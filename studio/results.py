@@ -53,7 +53,7 @@ def _preview(context: Context, row: Row) -> str:
 
 def item(context: Context, say: Language, run: str, one: dict[str, Any], verdicts: Mapping[str, str]) -> dict[str, Any]:
     """One finished picture for the before/after view, from its manifest row. Without its source it stands alone."""
-    if not one["regions"]:
+    if not one.get("regions", True):
         return _whole(say, run, one, verdicts)
     source = _source(context, one)
     stem = PurePosixPath(one["file"]).relative_to("images").with_suffix("").as_posix()

@@ -5,11 +5,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from torch import nn
 
+from pipelines.core.bases import Task
 from pipelines.core.models import Key, Models
 from pipelines.core.nvml import Nvml
 from pipelines.core.orders import Answer, Orders
@@ -218,8 +219,11 @@ def test_every_language_is_answered_and_an_unknown_one_in_english(studio: Studio
 
 @pytest.mark.parametrize("area", ["device", "models"])
 def test_every_word_that_the_widget_shows_is_there_and_every_word_there_is_shown(area: str) -> None:
-    files = [FOLDER / f"{area}.html", FOLDER / f"{area}.js", FOLDER / "machine.js"]
+    files = [FOLDER / f"{area}.html", *FOLDER.glob(f"{area}*.js"), FOLDER / "machine.js"]
     source = "\n".join(path.read_text(encoding="utf-8") for path in files)
     asked = set(re.findall(r"words\.(\w+)", source)) | {"light", "light_name", "run", "run_name"}
-    asked |= {"none", "away", "none_help", "away_help"} if area == "device" else set()
+    named = {
+        "models": {*(f"task_{task}" for task in get_args(Task)), *(f"is_{kind}" for kind in ("missing", "broken"))}
+    }
+    asked |= {"none", "away", "none_help", "away_help"} if area == "device" else named[area]
     assert asked == set(i18n.language("en").table(area))
