@@ -25,12 +25,13 @@ class Usual:
     scheduler: str
 
 
-def usual(request: Diffusion, base: str) -> Usual:
-    """What holds for a request to a base. Raises BadInput for a base there is not."""
-    own = bases.get(base).defaults
+def usual(request: Diffusion, base: Family) -> Usual:
+    """What holds for a request to an opened base. One that is not guided is asked for no guidance."""
+    own = bases.get(base.name).defaults
+    scale = 1.0 if base.guides == "not" else own.guidance_scale
     return Usual(
         steps=_settled(request.num_inference_steps, own.num_inference_steps),
-        scale=_settled(request.guidance_scale, own.guidance_scale),
+        scale=_settled(request.guidance_scale, scale),
         rescale=_settled(request.guidance_rescale, own.guidance_rescale),
         scheduler=_settled(request.scheduler, own.scheduler),
     )

@@ -48,7 +48,7 @@ def run(request: Inpaint, run: Run, whole: Scene, models: Models) -> None:
     """Make `request.num_images` pictures; picture k uses seed + k. Up to eight at a time, each as it would be alone."""
     run.tick(0, request.num_images, f"loading {bases.get(request.base).label}", force=True)
     with families.opened(request.base, models) as base, asking.adapted(base, request, run.assets) as said:
-        usual = asking.usual(request, request.base)
+        usual = asking.usual(request, base)
         jobs = plan(whole, base, bases.get(request.base).resolution or base.usual_px)
         size = max(1, sizes.at_once(models.device.name) // request.num_candidates)
         for left in run.batches(request.num_images, size):

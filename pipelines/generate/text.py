@@ -61,7 +61,7 @@ class _Maker:
     def __init__(self, request: Text, run: Run, models: Models, base: Family, said: Attached) -> None:
         assert request.base is not None
         self.request, self.run, self.models, self.base, self.said = request, run, models, base, said
-        self.usual = asking.usual(request, request.base)
+        self.usual = asking.usual(request, base)
         self.resolution = bases.get(request.base).resolution or base.usual_px
         self.total = request.count()
         self.start = lru_cache(MOST_AT_ONCE)(self._start)  # eight variants of one picture read it once
