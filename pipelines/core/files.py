@@ -81,6 +81,15 @@ def replacing(path: Path, need: int = 0) -> Iterator[BinaryIO]:
         sync_folder(path.parent)
 
 
+def move(here: Path, there: Path) -> None:
+    """Rename a file or folder into a folder that is made if need be. Raises DiskFull, Missing, Problem."""
+    with explained(there):
+        there.parent.mkdir(exist_ok=True)
+        here.rename(there)
+        sync_folder(there.parent)
+        sync_folder(here.parent)
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """One process and one thread at a time in the block; who else comes waits. `path` is the lock's own, empty file.

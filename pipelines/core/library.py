@@ -207,11 +207,7 @@ class Library:
     def _move(self, here: Path, there: Path) -> None:
         if not here.is_file():
             raise _missing(here.stem)
-        with files.explained(there):
-            there.parent.mkdir(exist_ok=True)
-            here.rename(there)
-            files.sync_folder(there.parent)
-            files.sync_folder(here.parent)
+        files.move(here, there)
 
 
 def of_run(runs: Path, run: str) -> Path:

@@ -129,11 +129,7 @@ class Masks:
     def _move(self, here: Path, there: Path) -> None:
         if not here.is_dir():
             raise _missing(here.name)
-        with files.explained(there):
-            there.parent.mkdir(exist_ok=True)
-            here.rename(there)
-            files.sync_folder(there.parent)
-            files.sync_folder(here.parent)
+        files.move(here, there)
 
 
 def _missing(id: str) -> Missing:

@@ -276,11 +276,7 @@ class Projects:
     def _move(self, here: Path, there: Path, id: str) -> None:
         if not here.is_dir():
             raise Missing(f"there is no project {id}: it was deleted, or never made")
-        with files.explained(there):
-            there.parent.mkdir(exist_ok=True)
-            here.rename(there)
-            files.sync_folder(there.parent)
-            files.sync_folder(here.parent)
+        files.move(here, there)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:

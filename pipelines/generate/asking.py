@@ -5,8 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
+import torch
+from torch import Tensor
+
 from pipelines.core import bases, kinds
 from pipelines.core.assets import Assets
+from pipelines.core.errors import Problem
 from pipelines.core.requests import Region
 from pipelines.core.requests.diffusion import Diffusion
 from pipelines.parts import adapter_files, adapters
@@ -45,6 +49,15 @@ def prompt(request: Diffusion, region: Region) -> str:
     """The words for a region: its own, the request's, or its defect's name."""
     said = region.prompt if region.prompt is not None else request.prompt
     return said or kinds.load()[region.defect].words
+
+
+def check(made: Tensor, base: str, dtype: str) -> None:
+    """Raises Problem where what a base made is no picture."""
+    if not bool(torch.isfinite(made).all()):
+        raise Problem(
+            f"base {base} made no picture, only NaN: its weights do not suit the number format"
+            f" {dtype} of this device; use another edition of it"
+        )
 
 
 @contextmanager

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from pipelines.core import bases, images, kinds
-from pipelines.core.errors import Problem
 from pipelines.core.models import Models
 from pipelines.core.requests import Inpaint
 from pipelines.core.requests.generate import sibling
@@ -186,11 +185,7 @@ class _Painter:
                 tokens = [attention.places(self.base, one, self._words(job)) for one in ask.prompts]
                 maps = stack.enter_context(attention.watched(self.base, tokens))
             made = sample(self.base, ask, on_step)
-        if not bool(torch.isfinite(made).all()):
-            raise Problem(
-                f"base {self.request.base} made no picture, only NaN: its weights do not suit the number format"
-                f" {self.models.device.dtype} of this device; use another edition of it"
-            )
+        asking.check(made, self.request.base, self.models.device.dtype)
         return made, maps.pictures() if maps is not None else []
 
     def _prompt(self, place: int, number: int) -> str:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from pipelines.core import bases, images, intake, negatives
 from pipelines.core.assets import Asset
-from pipelines.core.errors import Problem
 from pipelines.core.models import Models
 from pipelines.core.requests import Text
 from pipelines.core.requests.text import MOST_AT_ONCE
@@ -110,11 +109,7 @@ class _Maker:
             self.run.tick(done, self.total, note, lambda: _pixels(step.look()))
 
         made = sample(self.base, ask, on_step)
-        if not bool(torch.isfinite(made).all()):
-            raise Problem(
-                f"base {request.base} made no picture, only NaN: its weights do not suit the number format"
-                f" {self.models.device.dtype} of this device; use another edition of it"
-            )
+        asking.check(made, self.base.name, self.models.device.dtype)
         return made
 
     def _prompt(self, one: Text) -> str:
