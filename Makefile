@@ -4,8 +4,8 @@
 PYTHON ?= python3
 REQUIREMENTS ?= requirements.txt requirements-dev.txt
 ARGS ?=
-# Test files at a time: more than two cores could compute, as those that drive a browser mostly wait.
-JOBS ?= 3
+# Test files at a time, in the order that tests/conftest.py gives them.
+JOBS ?= 2
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -41,7 +41,7 @@ run: setup
 	$(PY) app.py $(ARGS)
 
 test: setup
-	$(PY) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(PY) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-long: setup
 	$(PY) -m pytest -m long --timeout 3600 $(ARGS)

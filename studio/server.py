@@ -9,6 +9,7 @@ from studio.context import Context
 from studio.fence import Fence
 from studio.guard import Guard
 from studio.head import Head
+from studio.kept import Kept
 from studio.tongues import Tongues
 
 
@@ -24,7 +25,7 @@ def build(context: Context) -> ASGIApp:
 
     blocks = shell.build(context, i18n.language())
     english = _mounted(routes.application(context), blocks, i18n.ENGLISH, "/")
-    return Guard(Fence(Tongues(Head(english, i18n.ENGLISH), page)))
+    return Guard(Fence(Kept(Tongues(Head(english, i18n.ENGLISH), page))))
 
 
 def _mounted(app: FastAPI, blocks: gradio.Blocks, code: str, path: str) -> FastAPI:

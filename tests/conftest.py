@@ -20,6 +20,15 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(_loopback_only)
 
 
+# Files whose few tests take long: handed out last, they would keep one process busy while the others have nothing left.
+FIRST = ("test_worker.py", "test_switches.py", "test_cli.py", "test_app.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long first, those that drive a browser next, then the many small ones."""
+    items.sort(key=lambda item: 0 if item.path.name in FIRST else 1 if item.get_closest_marker("browser") else 2)
+
+
 def _loopback_only(event: str, arguments: tuple[Any, ...]) -> None:
     """Refuse every name and address that is not this machine's own, whichever library asks."""
     if event == "socket.getaddrinfo":

@@ -55,7 +55,8 @@ def option(words: list[str], name: str) -> str:
 
 def make(*arguments: str) -> list[str]:
     """The commands a make target would run, whatever the make above this test was asked for."""
-    clean = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS")}
+    told = ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "ARGS", "JOBS")
+    clean = {name: value for name, value in os.environ.items() if name not in told}
     asked = ["make", "--dry-run", "--always-make", "--no-print-directory", *arguments]
     done = subprocess.run(asked, cwd=ROOT, env=clean, capture_output=True, text=True, timeout=60, check=True)
     return done.stdout.splitlines()

@@ -14,14 +14,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from pipelines.core.device import Device, choose, gib
+from pipelines.core.device import Device, choose, gib, ram
 from pipelines.core.errors import Missing, Problem
 
 T = TypeVar("T")
 
 
 class Key(NamedTuple):
-    """What makes two models the same model: `Key("sd15", "unet", "bfloat16", "cuda:0")`."""
+    """What makes two models the same model: `Key("sd15", "unet", "bfloat16", "cuda:0")`.
+
+    `device` is where it stays: a model that only rests in main memory and computes elsewhere is on "cpu".
+    """
 
     base: str
     part: str
@@ -141,8 +144,10 @@ class Models:
 
     @property
     def held_bytes(self) -> int:
-        """Bytes that models hold now; memory that two of them share counts once. Any thread may ask."""
-        return sum(_union(entry.storages for entry in list(self._entries.values())).values())
+        """Bytes that models hold on the device now; what two of them share counts once. Any thread may ask."""
+        home = self._device.name if self._device is not None else None
+        here = [entry.storages for key, entry in list(self._entries.items()) if home in (None, key.device)]
+        return sum(_union(here).values())
 
     @contextmanager
     def use(self, key: Key, build: Callable[[], T], *, size_bytes: int | None = None) -> Iterator[T]:
@@ -187,8 +192,9 @@ class Models:
         self._guard()
         self._budget = budget_bytes
         going: list[Key] = []
-        staying = {key: entry.storages for key, entry in self._entries.items()}
-        for key, entry in self._entries.items():
+        there = self._in_memory_of(self.device.name)
+        staying = {key: entry.storages for key, entry in there.items()}
+        for key, entry in there.items():
             if sum(_union(staying.values()).values()) <= self.budget_bytes:
                 break
             if not entry.pins:
@@ -221,7 +227,7 @@ class Models:
         if model is None:
             model = self._built_with_all_room(key, build)
         storages = measure(model)
-        others = _union(entry.storages for entry in self._entries.values())
+        others = _union(entry.storages for entry in self._in_memory_of(key.device).values())
         self._sizes[key] = sum(size for address, size in storages.items() if address not in others)
         self._drop(self._in_the_way(key, storages))
         entry = _Entry(model, storages, time.time())
@@ -243,13 +249,14 @@ class Models:
 
     def _in_the_way(self, key: Key, storages: dict[int, int]) -> list[Key]:
         """The least recently used models that must go for `storages` to fit. Raises NoRoom where that would not do."""
-        need, allowed = sum(storages.values()), self.budget_bytes
+        need, allowed = sum(storages.values()), self._allowed(key.device)
+        there = self._in_memory_of(key.device)
         if need > allowed:
             raise NoRoom(
                 f"{key} needs {gib(need)} and models may hold {gib(allowed)} on this device: "
                 "choose a smaller base, a smaller number format or a device with more memory"
             )
-        pinned = {name: entry.storages for name, entry in self._entries.items() if entry.pins}
+        pinned = {name: entry.storages for name, entry in there.items() if entry.pins}
         kept = _union([storages, *pinned.values()])
         if sum(kept.values()) > allowed:
             busy = gib(sum(_union(pinned.values()).values()))
@@ -257,7 +264,7 @@ class Models:
                 f"{key} needs {gib(need)}, models may hold {gib(allowed)}, and {busy} of that are in use by "
                 f"{', '.join(map(str, pinned))}: use fewer models at once, or a device with more memory"
             )
-        staying = {name: entry.storages for name, entry in self._entries.items()}
+        staying = {name: entry.storages for name, entry in there.items()}
         going = []
         for name, held in list(staying.items()):
             if sum(_union([storages, *staying.values()]).values()) <= allowed:
@@ -266,6 +273,13 @@ class Models:
                 del staying[name]
                 going.append(name)
         return going
+
+    def _in_memory_of(self, device: str) -> dict[Key, _Entry]:
+        return {key: entry for key, entry in self._entries.items() if key.device == device}
+
+    def _allowed(self, device: str) -> int:
+        """What models may hold there: on the device that computes, or at rest in main memory."""
+        return self.budget_bytes if device == self.device.name else ram().total // 2
 
     def _drop(self, keys: list[Key]) -> int:
         before = self.held_bytes

@@ -21,7 +21,7 @@ from pipelines.core.requests.generate import sibling
 from pipelines.core.runs import Run
 from pipelines.generate import asking, scene, sizes
 from pipelines.generate.scene import Area, Scene, Variant
-from pipelines.parts import attention, crop, families, ladder, likeness, regional
+from pipelines.parts import attention, crop, ladder, likeness, regional
 from pipelines.parts.family import Attached, Family
 from pipelines.parts.sampling import Ask, Step, sample
 
@@ -46,15 +46,19 @@ class Job:
 def run(request: Inpaint, run: Run, whole: Scene, models: Models) -> None:
     """Make `request.num_images` pictures; picture k uses seed + k. Up to eight at a time, each as it would be alone."""
     run.tick(0, request.num_images, f"loading {bases.get(request.base).label}", force=True)
-    with families.opened(request.base, models) as base, asking.adapted(base, request, run.assets) as said:
-        usual = asking.usual(request, base)
-        jobs = plan(whole, base, bases.get(request.base).resolution or base.usual_px)
-        size = max(1, sizes.at_once(models.device.name) // request.num_candidates)
-        for left in run.batches(request.num_images, size):
-            # What was made before a kill is made along: in another batch the others would be rounded otherwise.
-            first = left[0] // size * size
-            batch = range(first, min(first + size, request.num_images))
-            _Painter(request, run, whole, models, base, said, usual, jobs, batch).paint(set(left))
+
+    def make(base: Family) -> None:
+        with asking.adapted(base, request, run.assets) as said:
+            usual = asking.usual(request, base)
+            jobs = plan(whole, base, bases.get(request.base).resolution or base.usual_px)
+            size = max(1, sizes.at_once(models.device.name) // request.num_candidates)
+            for left in run.batches(request.num_images, size):
+                # What was made before a kill is made along: in another batch the others would be rounded otherwise.
+                first = left[0] // size * size
+                batch = range(first, min(first + size, request.num_images))
+                _Painter(request, run, whole, models, base, said, usual, jobs, batch).paint(set(left))
+
+    ladder.with_base(request.base, models, make)
 
 
 def plan(whole: Scene, base: Family, resolution: int) -> list[Job]:

@@ -19,7 +19,7 @@ from pipelines.core.requests import Text
 from pipelines.core.requests.text import MOST_AT_ONCE
 from pipelines.core.runs import Run
 from pipelines.generate import asking, sizes
-from pipelines.parts import families, ladder
+from pipelines.parts import ladder
 from pipelines.parts.family import Attached, Family
 from pipelines.parts.sampling import Ask, Step, sample
 
@@ -44,11 +44,15 @@ def run(request: Text, run: Run, models: Models) -> None:
     """Make `request.count()` pictures; picture k uses seed + k."""
     assert request.base is not None
     run.tick(0, request.count(), f"loading {bases.get(request.base).label}", force=True)
-    with families.opened(request.base, models) as base, asking.adapted(base, request, run.assets) as said:
-        maker = _Maker(request, run, models, base, said)
-        at_once = request.batch_size or sizes.at_once(models.device.name)
-        for batch in run.batches(request.count(), at_once):
-            maker.make(batch, at_once)
+
+    def make(base: Family) -> None:
+        with asking.adapted(base, request, run.assets) as said:
+            maker = _Maker(request, run, models, base, said)
+            at_once = request.batch_size or sizes.at_once(models.device.name)
+            for batch in run.batches(request.count(), at_once):
+                maker.make(batch, at_once)
+
+    ladder.with_base(request.base, models, make)
     run.write_manifest()
     rows = run.rows()
     run.finish({"images": len(rows), "notes": list(dict.fromkeys(row["note"] for row in rows if "note" in row))})

@@ -1,13 +1,14 @@
 """The families of bases, and the one door to an opened base. Where its files lie, core/bases knows."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 
 from pipelines.core import bases
 from pipelines.core.errors import BadInput
 from pipelines.core.models import Key, Models
-from pipelines.parts import kernels
+from pipelines.parts import kernels, resting
 from pipelines.parts.family import Family, Source
 from pipelines.parts.flux import Flux
 from pipelines.parts.flux2 import Flux2
@@ -26,9 +27,9 @@ FAMILIES: dict[str, type[Family]] = {
 
 
 @contextmanager
-def opened(base: str, models: Models) -> Iterator[Family]:
+def opened(base: str, models: Models, *, rests: bool = False) -> Iterator[Family]:
     """A base by name, its parts in memory once however many pipelines use them. Raises Missing, BadInput, NoRoom."""
-    with opened_source(source_of(base), models) as family:
+    with opened_source(source_of(base), models, rests=rests) as family:
         yield family
 
 
@@ -49,22 +50,28 @@ def source_of(name: str) -> Source:
 
 
 @contextmanager
-def opened_source(source: Source, models: Models) -> Iterator[Family]:
-    """As `opened`, for parts wherever they are. A base that cannot be opened as a whole leaves nothing behind."""
+def opened_source(source: Source, models: Models, *, rests: bool = False) -> Iterator[Family]:
+    """As `opened`, for parts wherever they are. A base that cannot be opened as a whole leaves nothing behind.
+
+    With `rests` its parts stay in main memory and come to the device in turn: slower, and room for larger bases.
+    """
     family = FAMILIES[source.family]
     device = models.device
-    loader = Loader(source, family, device.dtype, device.name)
+    home = "cpu" if rests else device.name
+    loader = Loader(source, family, device.dtype, home)
     before = {Key(**row["key"]) for row in models.report()}
     with ExitStack() as stack:
         held = {}
         try:
             for part in loader.look():
                 own = part == family.denoiser_part or not source.shared
-                key = Key(source.name if own else source.shared, part, device.dtype, device.name)
+                key = Key(source.name if own else source.shared, part, device.dtype, home)
                 held[part] = stack.enter_context(models.use(key, partial(loader.part, part)))
             kernels.put_on(held[family.denoiser_part], device.name)
             models.attention = kernels.attention(device.name)
-            base = family(source, held, loader.tokenizers(), loader.schedule())
+            base = family(source, held, loader.tokenizers(), loader.schedule(), device.name)
+            if rests:
+                stack.enter_context(resting.until_called(in_turn(held, family), base.device))
         except BaseException:
             held.clear()
             stack.close()
@@ -73,3 +80,9 @@ def opened_source(source: Source, models: Models) -> Iterator[Family]:
                     models.release(key)
             raise
         yield base
+
+
+def in_turn(held: Mapping[str, Any], family: type[Family]) -> list[Any]:
+    """The parts in the order in which a picture calls them: text encoders, denoiser, autoencoder."""
+    last = (family.denoiser_part, "vae")
+    return [*(model for part, model in held.items() if part not in last), *(held[part] for part in last)]

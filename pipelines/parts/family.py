@@ -49,16 +49,23 @@ class Family(ABC):
     """Those of them it also works without."""
     denoiser_part: ClassVar[str] = "unet"
     tokenizers: ClassVar[tuple[str, ...]] = ("tokenizer",)
-    pipelines: ClassVar[Mapping[Task, str]]
+    pipelines: Mapping[Task, str]
     """What answers each task: a class of diffusers."""
     usual_scheduler: ClassVar[str] = "unipc"
     lora_targets: ClassVar[tuple[str, ...]] = ("to_q", "to_k", "to_v", "to_out.0")
     text_lora_targets: ClassVar[tuple[str, ...]] = ("q_proj", "k_proj", "v_proj", "out_proj")
 
     def __init__(
-        self, source: Source, parts: Mapping[str, Any], tokenizers: Mapping[str, Any], schedule: Mapping[str, Any]
+        self,
+        source: Source,
+        parts: Mapping[str, Any],
+        tokenizers: Mapping[str, Any],
+        schedule: Mapping[str, Any],
+        device: str,
     ) -> None:
+        """`device` is where it computes; its parts may rest elsewhere (parts/resting)."""
         self.source = source
+        self.device = torch.device(device)
         self.name = source.name
         self.held = dict(parts)
         self.spoken = dict(tokenizers)
@@ -76,10 +83,6 @@ class Family(ABC):
     def models(self) -> dict[str, Any]:
         """The models an adapter may change, by part."""
         return {part: model for part, model in self.held.items() if part != "vae"}
-
-    @property
-    def device(self) -> torch.device:
-        return torch.device(self.denoiser.device)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -81,14 +81,14 @@ class Flux(Patched):
 
     parts = ("transformer", "vae", "text_encoder", "text_encoder_2")
     tokenizers = ("tokenizer", "tokenizer_2")
-    pipelines: ClassVar[Mapping[Task, str]] = {
+    pipelines: Mapping[Task, str] = {
         "text": "FluxPipeline",
         "image": "FluxImg2ImgPipeline",
         "inpaint": "FluxInpaintPipeline",
     }
 
-    def __init__(self, source: Source, parts: Any, tokenizers: Any, schedule: Any) -> None:
-        super().__init__(source, parts, tokenizers, schedule)
+    def __init__(self, source: Source, parts: Any, tokenizers: Any, schedule: Any, device: str) -> None:
+        super().__init__(source, parts, tokenizers, schedule, device)
         if self._takes not in (self._latents, self._beside):
             raise BadInput(
                 f"the transformer of {self.name} takes {self._takes} numbers a patch, where FLUX takes {self._latents}"
@@ -96,9 +96,9 @@ class Flux(Patched):
                 "base",
             )
         if self.inpaints:
-            self.pipelines = {"inpaint": "FluxFillPipeline"}  # type: ignore[misc]
+            self.pipelines = {"inpaint": "FluxFillPipeline"}
         elif self.index.get("_class_name") in ("FluxKontextPipeline", "FluxKontextInpaintPipeline"):
-            self.pipelines = {  # type: ignore[misc]
+            self.pipelines = {
                 "text": "FluxKontextPipeline",
                 "edit": "FluxKontextPipeline",
                 "inpaint": "FluxKontextInpaintPipeline",

@@ -5,7 +5,7 @@ patch, by the running statistics of a batch norm that it brings.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,12 +25,12 @@ class Flux2(Patched):
     parts = ("transformer", "vae", "text_encoder")
     lora_targets = ("to_q", "to_k", "to_v", "to_out.0", "to_qkv_mlp_proj")
     text_lora_targets = ("q_proj", "k_proj", "v_proj", "o_proj")
-    pipelines: ClassVar[Mapping[Task, str]] = {"text": "Flux2Pipeline", "edit": "Flux2Pipeline"}
+    pipelines: Mapping[Task, str] = {"text": "Flux2Pipeline", "edit": "Flux2Pipeline"}
 
-    def __init__(self, source: Any, parts: Any, tokenizers: Any, schedule: Any) -> None:
-        super().__init__(source, parts, tokenizers, schedule)
+    def __init__(self, source: Any, parts: Any, tokenizers: Any, schedule: Any, device: str) -> None:
+        super().__init__(source, parts, tokenizers, schedule, device)
         if "Klein" in str(self.index.get("_class_name")):
-            self.pipelines = {  # type: ignore[misc]
+            self.pipelines = {
                 "text": "Flux2KleinPipeline",
                 "edit": "Flux2KleinPipeline",
                 "inpaint": "Flux2KleinInpaintPipeline",

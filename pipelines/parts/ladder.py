@@ -1,4 +1,5 @@
-"""Out of memory is not the end: smaller batches, what others left in memory dropped, and only then a sentence."""
+"""Out of memory is not the end: smaller batches, what others left in memory dropped, parts that come to the device in
+turn, and only then a sentence."""
 
 import gc
 from collections.abc import Callable, Sequence
@@ -9,7 +10,9 @@ from torch import Tensor
 
 from pipelines.core.device import gib
 from pipelines.core.errors import Problem
-from pipelines.core.models import Models, out_of_memory
+from pipelines.core.models import Models, NoRoom, out_of_memory
+from pipelines.parts import families
+from pipelines.parts.family import Family
 
 T = TypeVar("T")
 
@@ -40,6 +43,23 @@ def climb(items: Sequence[T], make: Callable[[Sequence[T]], Tensor], models: Mod
         if size == 1 and not released:
             raise OutOfMemory(_sentence(models, what))
         size = max(1, size // 2)
+
+
+def with_base(name: str, models: Models, work: Callable[[Family], None]) -> None:
+    """`work` with an opened base. On a GPU that has not room for all of its parts, once more with them resting.
+
+    `work` goes on where it stopped when it is called again. Raises as `families.opened` and `work` do.
+    """
+    try:
+        with families.opened(name, models) as base:
+            return work(base)
+    except (NoRoom, OutOfMemory):
+        if models.device.name == "cpu":
+            raise
+    # Outside the except: the error holds every tensor of the frames it came through.
+    models.release_all()
+    with families.opened(name, models, rests=True) as base:
+        work(base)
 
 
 def _sentence(models: Models, what: str) -> str:

@@ -1,7 +1,7 @@
 """Stable Diffusion 3 and 3.5: a transformer that follows a flow, and up to three text encoders."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,7 @@ class StableDiffusion3(Family):
     parts = ("transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")
     optional = ("text_encoder_3",)
     tokenizers = ("tokenizer", "tokenizer_2", "tokenizer_3")
-    pipelines: ClassVar[Mapping[Task, str]] = {
+    pipelines: Mapping[Task, str] = {
         "text": "StableDiffusion3Pipeline",
         "image": "StableDiffusion3Img2ImgPipeline",
         "inpaint": "StableDiffusion3InpaintPipeline",

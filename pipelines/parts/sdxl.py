@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ class StableDiffusionXL(Noising):
 
     parts = ("unet", "vae", "text_encoder", "text_encoder_2")
     tokenizers = ("tokenizer", "tokenizer_2")
-    pipelines: ClassVar[Mapping[Task, str]] = {
+    pipelines: Mapping[Task, str] = {
         "text": "StableDiffusionXLPipeline",
         "image": "StableDiffusionXLImg2ImgPipeline",
         "inpaint": "StableDiffusionXLInpaintPipeline",

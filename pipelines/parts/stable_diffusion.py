@@ -1,7 +1,7 @@
 """Stable Diffusion 1.x and 2.x, also their inpainting editions."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,8 +16,8 @@ INPAINT_CHANNELS = 9
 class Noising(Family):
     """What all families share whose denoiser is a UNet that takes noise away (not a flow)."""
 
-    def __init__(self, source: Source, parts: Any, tokenizers: Any, schedule: Any) -> None:
-        super().__init__(source, parts, tokenizers, schedule)
+    def __init__(self, source: Source, parts: Any, tokenizers: Any, schedule: Any, device: str) -> None:
+        super().__init__(source, parts, tokenizers, schedule, device)
         self._noise = schedulers.make("ddpm", schedule)
 
     @property
@@ -52,7 +52,7 @@ class StableDiffusion(Noising):
     """An opened SD1 or SD2."""
 
     parts = ("unet", "vae", "text_encoder")
-    pipelines: ClassVar[Mapping[Task, str]] = {
+    pipelines: Mapping[Task, str] = {
         "text": "StableDiffusionPipeline",
         "image": "StableDiffusionImg2ImgPipeline",
         "inpaint": "StableDiffusionInpaintPipeline",

@@ -37,6 +37,7 @@ function show() {
   const job = props.value || {}, going = job.state === "running";
   if (job.run) seen(job.run, job.done);
   root.dataset.state = job.state || "idle";
+  root.dataset.run = job.run || "";
   opener.title = find(".bar-text").textContent = job.text || props.words.idle;
   find(".bar-track i").style.width = `${job.total ? (100 * job.done) / job.total : 0}%`;
   find(".bar-left").textContent = going ? time_left(job.run, job.done, job.total) : "";

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryFile
+from typing import Any, TextIO
 
 import pytest
 
@@ -66,12 +67,19 @@ def started(runs: Path, port: int = 0, *flags: str) -> Iterator[Studio]:
     """app.py with its light worker, from the moment it can draw until it has ended."""
     command = [sys.executable, "app.py", "--no-browser", "--port", str(port), "--workers", "0", "--runs", str(runs)]
     command += flags
-    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    with TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=complaints)
+        yield from _until_ended(process, runs, complaints)
+
+
+def _until_ended(process: subprocess.Popen[str], runs: Path, complaints: TextIO) -> Iterator[Studio]:
     assert process.stdout
     try:
         said = process.stdout.readline()
         found = re.search(r"http://127\.0\.0\.1:(\d+)", said)
-        assert found, f"app.py did not start: {said!r}"
+        if not found:
+            complaints.seek(0)
+            raise AssertionError(f"app.py did not start: {said!r} {complaints.read()}")
         deadline = time.monotonic() + START_S
         while not _draws(int(found[1])):
             assert time.monotonic() < deadline, "no worker came up"

@@ -119,28 +119,23 @@ def test_from_a_sample_to_an_export_by_keys_alone(window: Any) -> None:
         shown(window, name)
 
 
-@pytest.mark.parametrize("name", TABS)
-def test_on_each_tab_all_is_reached_by_tab_and_shows_its_focus(window: Any, name: str) -> None:
-    shown(window, name)
-    settled(window)
+def test_on_each_tab_all_is_reached_by_tab_shows_its_focus_and_has_a_name(window: Any) -> None:
     window.add_style_tag(content="*, *::before, *::after { transition: none !important; animation: none !important; }")
     window.evaluate(STOPS)
-    window.evaluate(FROM_THE_TOP)
-    for _ in range(MOST_STOPS):
-        window.keyboard.press("Tab")
-        end = window.evaluate("stops.here()")
-        if end:
-            break
-    assert end == "end"
-    assert window.evaluate("stops.missed()") == []
-    assert window.evaluate("stops.ringless()") == []
-
-
-@pytest.mark.parametrize("name", TABS)
-def test_on_each_tab_whatever_takes_the_focus_has_a_name(window: Any, name: str) -> None:
-    shown(window, name)
-    settled(window)
-    assert nameless(window) == []
+    for name in TABS:
+        shown(window, name)
+        settled(window)
+        assert nameless(window) == [], name
+        window.evaluate("stops.all = []")
+        window.evaluate(FROM_THE_TOP)
+        for _ in range(MOST_STOPS):
+            window.keyboard.press("Tab")
+            end = window.evaluate("stops.here()")
+            if end:
+                break
+        assert end == "end", name
+        assert window.evaluate("stops.missed()") == [], name
+        assert window.evaluate("stops.ringless()") == [], name
 
 
 def test_with_a_picture_open_all_of_the_canvas_has_a_name(window: Any) -> None:

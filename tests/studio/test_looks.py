@@ -79,19 +79,13 @@ def choose(page: Any, look: str) -> None:
     page.locator(f".set-looks label:has([value={look}])").click()
 
 
-@pytest.mark.parametrize(("system", "colour"), [("light", LIGHT), ("dark", DARK)])
-def test_the_page_begins_as_the_system_has_it(window: Open, studio: Studio, system: str, colour: str) -> None:
-    page = window(color_scheme=system)
-    go(page, studio)
-    assert page.evaluate("window.grounds") == [colour]
-
-
 @pytest.mark.parametrize(("system", "look", "colour"), [("dark", "light", LIGHT), ("light", "dark", DARK)])
-def test_what_was_chosen_outdoes_system_and_address(
+def test_the_page_begins_as_the_system_has_it_which_a_choice_outdoes(
     window: Open, studio: Studio, system: str, look: str, colour: str
 ) -> None:
     page = window(color_scheme=system)
     go(page, studio)
+    assert page.evaluate("window.grounds") == [DARK if system == "dark" else LIGHT]
     choose(page, look)
     assert ground(page) == colour
     page.goto(f"{studio.home}/?__theme={system}")
@@ -179,7 +173,9 @@ SIZES = {
 }
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(
+    "size", ["laptop", "upright", *(pytest.param(n, marks=pytest.mark.long) for n in ("desk", "tablet"))]
+)
 def test_every_tab_fits(window: Open, studio: Studio, size: str) -> None:
     viewport, touch = SIZES[size]
     page = window(viewport=viewport, has_touch=touch, is_mobile=touch)

@@ -84,7 +84,7 @@ def in_the_middle(page: Any) -> bool:
 
 
 @browsing
-@pytest.mark.parametrize("way", ["Escape", "leave"])
+@pytest.mark.parametrize("way", ["Escape", pytest.param("leave", marks=pytest.mark.long)])
 def test_the_tour_is_left_at_any_time_and_leaves_no_trace(unwatched: Any, way: str) -> None:
     window = unwatched
     window.click(".mc-invite")
