@@ -85,6 +85,7 @@ def test_from_an_empty_library_to_an_exported_file(studio: Studio, browser: Any)
         assert violations(page) == []
 
 
+@pytest.mark.long
 def test_a_sample_picture_is_added_and_the_dark_page_has_no_violation(studio: Studio, browser: Any) -> None:
     with windows.watched(browser, studio.home, color_scheme="dark") as page:
         opened(page, studio)

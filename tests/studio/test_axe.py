@@ -77,6 +77,7 @@ def test_no_tab_has_a_violation(window: Any) -> None:
     assert found == {name: [] for name in names}
 
 
+@pytest.mark.long
 def test_a_result_to_judge_has_none(window: Any) -> None:
     drag(window, (-120, -40), (100, 30))
     generate(window)
@@ -108,6 +109,7 @@ OPENED = {
 }
 
 
+@pytest.mark.long
 def test_what_opens_over_the_page_has_none(window: Any) -> None:
     found = {}
     for what, (ways, opened) in OPENED.items():
@@ -127,6 +129,7 @@ def test_what_opens_over_the_page_has_none(window: Any) -> None:
     assert found == {what: [] for what in (*OPENED, "expert")}
 
 
+@pytest.mark.long
 def test_what_the_doctor_found_has_none(window: Any) -> None:
     to(window, "settings")
     window.click(".set-examine")

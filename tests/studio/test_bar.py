@@ -58,6 +58,7 @@ def window(busy: Busy, browser: Any) -> Iterator[Any]:
             ask(busy.studio.port, "POST", f"/api/runs/{run['id']}/stop")
 
 
+@pytest.mark.long
 def test_an_idle_studio_says_that_nothing_waits(window: Any) -> None:
     window.click(".bar-open")
     assert window.inner_text(".bar-panel .bar-none") == "Nothing is running or waiting."
@@ -96,6 +97,7 @@ def test_jobs_are_listed_timed_and_stopped_by_keyboard(window: Any, busy: Busy) 
     assert window.evaluate("document.activeElement.className") == "bar-open"
 
 
+@pytest.mark.long
 def test_only_so_many_are_listed_and_the_rest_is_counted(window: Any, busy: Busy) -> None:
     for _ in range(25):
         busy.submit(1)

@@ -53,6 +53,7 @@ def line(page: Any, base: str) -> Any:
     return page.locator(f".mod-base[data-base='{base}']")
 
 
+@pytest.mark.long
 def test_every_base_says_what_it_is_and_ready_ones_come_first(page: Any) -> None:
     names = page.locator(".mod-base").evaluate_all("all => all.map((one) => one.dataset.base)")
     assert names[:2] == ["procedural", "plant"]
@@ -74,6 +75,7 @@ def test_every_base_says_what_it_is_and_ready_ones_come_first(page: Any) -> None
     assert not line(page, "rust").get_by_role("button").count()
 
 
+@pytest.mark.long
 def test_a_base_with_a_licence_to_accept_says_so_instead_of_fetching(page: Any, there: hub.Hub) -> None:
     page.get_by_role("button", name="Fetch FLUX.1 dev, general").click()
     told = line(page, "flux1-dev").locator(".mod-ask-fetch").inner_text()

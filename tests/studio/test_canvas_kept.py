@@ -50,6 +50,7 @@ def test_going_to_another_picture_and_back_keeps_what_was_painted(bench: Bench) 
     assert (masks(bench.page)[0] == other).all()
 
 
+@pytest.mark.long
 def test_the_pictures_painted_longest_ago_are_dropped_first(bench: Bench) -> None:
     for number in range(26):
         bench.page.evaluate(
@@ -68,6 +69,7 @@ def test_the_pictures_painted_longest_ago_are_dropped_first(bench: Bench) -> Non
     assert bench.page.evaluate("Object.keys(sessionStorage).filter((one) => one.includes('old-')).length") == 23
 
 
+@pytest.mark.long
 def test_a_full_store_makes_room_for_what_is_painted_now(bench: Bench) -> None:
     asset = good(bench, 0)
     bench.page.evaluate(
@@ -134,6 +136,7 @@ def test_where_a_project_is_open_the_server_keeps_it_too(
     assert area(bench.page) == 0
 
 
+@pytest.mark.long
 def test_the_same_picture_in_two_projects_is_painted_twice(bench: Bench, drafts: dict[str, str]) -> None:
     asset = good(bench, 0)
     bench.show(asset, drafts=DRAFTS)
@@ -146,6 +149,7 @@ def test_the_same_picture_in_two_projects_is_painted_twice(bench: Bench, drafts:
     assert area(bench.page) == painted
 
 
+@pytest.mark.long
 def test_many_strokes_are_one_message_and_leaving_the_picture_sends_it(bench: Bench, drafts: dict[str, str]) -> None:
     sent: list[str] = []
     bench.page.on("request", lambda one: sent.append(one.method) if DRAFTS in one.url else None)
@@ -162,6 +166,7 @@ def test_many_strokes_are_one_message_and_leaving_the_picture_sends_it(bench: Be
     until(bench, lambda: json.loads(drafts[asset])["done"][-1]["tool"] == "clear")
 
 
+@pytest.mark.long
 def test_a_server_that_keeps_nothing_is_said_once_and_never_in_the_way(server: Bench, browser: Any) -> None:
     with opened(server, browser, complaints="Failed to load") as bench:
         bench.page.route(f"**{DRAFTS}/*", lambda route: route.abort())
@@ -198,6 +203,7 @@ def test_areas_come_with_the_picture_with_their_notes_and_undoably(bench: Bench)
     assert area(bench.page) == 0
 
 
+@pytest.mark.long
 def test_new_areas_on_the_same_picture_replace_what_is_painted_and_undo_brings_it_back(bench: Bench) -> None:
     asset = good(bench)
     bench.show(asset)
@@ -219,6 +225,7 @@ def test_new_areas_on_the_same_picture_replace_what_is_painted_and_undo_brings_i
     assert (masks(bench.page)[0] == mask).all()
 
 
+@pytest.mark.long
 def test_an_area_whose_mask_is_gone_is_a_sentence_and_changes_nothing(server: Bench, browser: Any) -> None:
     with opened(server, browser, complaints="404") as bench:
         asset = good(bench)
@@ -252,7 +259,9 @@ def drop(bench: Bench, selector: str, data: bytes, name: str = "dropped.png") ->
     return found
 
 
-@pytest.mark.parametrize("where", ["body", "#set", ".mc-stage", "Judge"])
+@pytest.mark.parametrize(
+    "where", [".mc-stage", *(pytest.param(n, marks=pytest.mark.long) for n in ("body", "#set", "Judge"))]
+)
 def test_a_picture_dropped_anywhere_on_the_page_is_opened(bench: Bench, where: str) -> None:
     if where == "Judge":
         bench.page.click("button[role=tab]:has-text('Judge')")
@@ -262,6 +271,7 @@ def test_a_picture_dropped_anywhere_on_the_page_is_opened(bench: Bench, where: s
     assert bench.context.assets.get(bench.said("open")[0]["asset"]).name == "dropped.png"
 
 
+@pytest.mark.long
 def test_while_another_tab_is_shown_a_drop_is_not_the_canvas_s(bench: Bench) -> None:
     bench.page.click("button[role=tab]:has-text('Other')")
     bench.page.wait_for_selector("text=elsewhere")
@@ -270,6 +280,7 @@ def test_while_another_tab_is_shown_a_drop_is_not_the_canvas_s(bench: Bench) -> 
     assert bench.said("open") == []
 
 
+@pytest.mark.long
 def test_what_somebody_else_took_is_left_alone(bench: Bench) -> None:
     bench.page.evaluate("document.querySelector('#set').addEventListener('drop', (event) => event.preventDefault())")
     drop(bench, "#set", images.encode_png(pictures.good(30, 40)))
@@ -288,6 +299,7 @@ def test_one_of_our_own_pictures_asks_to_be_restored(bench: Bench) -> None:
 # ---- by pixels of the picture
 
 
+@pytest.mark.long
 def test_in_a_large_picture_the_edge_moves_by_pixels_of_the_picture(bench: Bench) -> None:
     """At 4096 px the view has half the pixels: two presses move its edge by one."""
     large = np.tile(pictures.good(256, 256), (16, 16, 1))

@@ -63,6 +63,7 @@ def cross_pace(page: Any, key: str) -> int:
     return int(np.abs(np.array(cross(page)) - before).max())
 
 
+@pytest.mark.long
 def test_zoomed_in_the_crosshair_goes_pixel_by_pixel_and_the_view_follows(page: Any) -> None:
     for _ in range(8):
         page.keyboard.press("+")
@@ -78,6 +79,7 @@ def test_zoomed_in_the_crosshair_goes_pixel_by_pixel_and_the_view_follows(page: 
     assert mask[y, x]
 
 
+@pytest.mark.long
 def test_it_stays_on_the_picture(page: Any) -> None:
     keys(page, "Shift+Left*40", "Shift+Up*40")
     assert cross(page) == (0, 0)
@@ -85,7 +87,7 @@ def test_it_stays_on_the_picture(page: Any) -> None:
     assert cross(page) == (SIDE - 1, SIDE - 1)
 
 
-@pytest.mark.parametrize("tool", ["b", "l"])
+@pytest.mark.parametrize("tool", ["b", pytest.param("l", marks=pytest.mark.long)])
 def test_a_stroke_goes_from_where_enter_puts_it_down_to_where_enter_lifts_it(page: Any, tool: str) -> None:
     keys(page, tool, "Right", "Enter")
     start = cross(page)
@@ -109,6 +111,7 @@ def test_a_stroke_goes_from_where_enter_puts_it_down_to_where_enter_lifts_it(pag
     assert area(page) == 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("tool", "share"), [("r", 1.0), ("c", np.pi / 4)])
 def test_a_rectangle_and_an_ellipse_span_from_corner_to_corner(page: Any, tool: str, share: float) -> None:
     keys(page, tool, "Left", "Enter")
@@ -119,6 +122,7 @@ def test_a_rectangle_and_an_ellipse_span_from_corner_to_corner(page: Any, tool: 
     assert area(page) == pytest.approx(share * (x1 - x0 + 1) * (y1 - y0 + 1), rel=0.03)
 
 
+@pytest.mark.long
 def test_the_eraser_takes_away_what_it_is_led_over(page: Any) -> None:
     keys(page, "i", "e", "Right", "Enter")
     start = cross(page)
@@ -128,6 +132,7 @@ def test_the_eraser_takes_away_what_it_is_led_over(page: Any) -> None:
     assert mask.mean() > 0.9
 
 
+@pytest.mark.long
 def test_the_lasso_fills_what_the_keys_go_round(page: Any) -> None:
     keys(page, "f", "Left", "Enter")
     x0, y0 = cross(page)
@@ -139,6 +144,7 @@ def test_the_lasso_fills_what_the_keys_go_round(page: Any) -> None:
     assert mask[rows.min() : rows.max(), columns.min() : columns.max()].mean() > 0.9
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("closing", ["Control+Enter", "first"])
 def test_a_polygon_is_set_corner_by_corner_and_closed(page: Any, closing: str) -> None:
     keys(page, "p", "Left", "Enter")
@@ -156,7 +162,10 @@ def test_a_polygon_is_set_corner_by_corner_and_closed(page: Any, closing: str) -
     assert area(page) == pytest.approx(wanted, rel=0.05)
 
 
-@pytest.mark.parametrize("shape", ["scratch", "crack", "pits", "blob", "flakes"])
+@pytest.mark.parametrize(
+    "shape",
+    ["scratch", *(pytest.param(n, marks=pytest.mark.long) for n in ("crack", "pits", "blob", "flakes"))],
+)
 def test_a_defect_brush_follows_the_keys(page: Any, shape: str) -> None:
     keys(page, "d")
     page.click(f".mc-defects [data-tool={shape}]")
@@ -183,6 +192,7 @@ def test_escape_gives_the_stroke_up_and_tab_does_not_get_caught(page: Any) -> No
     assert area(page) > 0
 
 
+@pytest.mark.long
 def test_a_pointer_takes_over_and_no_other_key_acts_while_the_tool_is_down(page: Any) -> None:
     keys(page, "Right", "Enter", "Shift+Right", "i", "e", "Delete")
     assert page.get_attribute(".mc", "data-tool") == "brush"
@@ -198,6 +208,7 @@ def test_a_pointer_takes_over_and_no_other_key_acts_while_the_tool_is_down(page:
     assert area(page) > painted
 
 
+@pytest.mark.long
 def test_the_hand_is_moved_by_the_arrows(page: Any) -> None:
     spot = "() => document.querySelector('.mc').canvas.view.screen([0, 0])"
     before = page.evaluate(spot)
@@ -208,6 +219,7 @@ def test_the_hand_is_moved_by_the_arrows(page: Any) -> None:
     assert not is_out(page)
 
 
+@pytest.mark.long
 def test_the_help_sheet_tells_of_it(page: Any) -> None:
     page.keyboard.press("?")
     shown = page.inner_text(".mc-help")

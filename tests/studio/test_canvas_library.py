@@ -202,6 +202,7 @@ def test_a_mask_is_saved_under_a_name_and_put_onto_another_picture(bench: Bench,
         assert area(other.page) == 0
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_an_empty_canvas_has_nothing_to_save(bench: Bench) -> None:
     bench.page.click("[data-menu=masks]")
@@ -227,6 +228,7 @@ def test_a_mask_is_renamed_deleted_and_taken_back(bench: Bench) -> None:
     assert store.every()[0].id == kept.id
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_more_than_twelve_can_be_searched(bench: Bench) -> None:
     page, store = bench.page, masks.Masks(bench.context.runs)
@@ -249,6 +251,7 @@ def test_more_than_twelve_can_be_searched(bench: Bench) -> None:
     assert panel["y"] >= 0
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_a_library_that_does_not_answer_is_a_sentence(server: Bench, browser: Any) -> None:
     with opened(server, browser, complaints="Failed to load") as bench:

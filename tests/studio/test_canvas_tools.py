@@ -84,7 +84,9 @@ def test_an_ellipse_lies_in_the_box_that_was_drawn(window: Any) -> None:
 CORNERS = [(-90.0, -70.0), (60.0, -90.0), (110.0, 40.0), (-30.0, 80.0)]
 
 
-@pytest.mark.parametrize("closing", ["Enter", "double", "first"])
+@pytest.mark.parametrize(
+    "closing", ["Enter", pytest.param("double", marks=pytest.mark.long), pytest.param("first", marks=pytest.mark.long)]
+)
 def test_a_polygon_is_closed_by_enter_a_double_click_or_its_first_corner(window: Any, closing: str) -> None:
     x, y = middle(window)
     window.keyboard.press("p")
@@ -105,6 +107,7 @@ def test_a_polygon_is_closed_by_enter_a_double_click_or_its_first_corner(window:
     assert area(window) == painted
 
 
+@pytest.mark.long
 def test_a_polygon_gives_corners_back_and_can_be_given_up(window: Any) -> None:
     x, y = middle(window)
     window.keyboard.press("p")
@@ -146,7 +149,10 @@ def test_a_mask_grows_and_shrinks_by_a_pixel_a_press(window: Any) -> None:
     assert (masks(window)[0] == before).all()
 
 
-@pytest.mark.parametrize("name", DEFECT_BRUSHES)
+@pytest.mark.parametrize(
+    "name",
+    [n if n in ("scratch", "blob") else pytest.param(n, marks=pytest.mark.long) for n in DEFECT_BRUSHES],
+)
 def test_a_defect_brush_draws_along_the_hand_and_never_twice_the_same(window: Any, name: str) -> None:
     brush(window, name)
     seen = []
@@ -165,6 +171,7 @@ def test_a_defect_brush_draws_along_the_hand_and_never_twice_the_same(window: An
     assert (seen[0] != seen[1]).any()
 
 
+@pytest.mark.long
 def test_a_refresh_keeps_the_strokes_of_defect_brushes(unwatched: Any) -> None:
     for name, height in (("scratch", -90), ("flakes", 0), ("pits", 90)):
         brush(unwatched, name)
@@ -183,6 +190,7 @@ def test_a_refresh_keeps_the_strokes_of_defect_brushes(unwatched: Any) -> None:
     assert area(unwatched) == 0
 
 
+@pytest.mark.long
 def test_generate_waits_for_a_defect_stroke_on_its_way(window: Any) -> None:
     brush(window, "flakes")
     drag(window, (-120, 0), (120, 20))
@@ -190,6 +198,7 @@ def test_generate_waits_for_a_defect_stroke_on_its_way(window: Any) -> None:
     assert area(window) == np.count_nonzero(masks(window)[0])
 
 
+@pytest.mark.long
 def test_a_stroke_that_cannot_be_drawn_is_a_sentence_and_no_stroke(window: Any) -> None:
     brush(window, "scratch")
     y = middle(window)[1]
@@ -236,6 +245,7 @@ def test_a_mask_saved_and_opened_again_is_the_same(window: Any, tmp_path: Path) 
     assert 0 < area(window) != before.sum()
 
 
+@pytest.mark.long
 def test_the_mask_of_a_large_picture_is_saved_in_full_size(window: Any, tmp_path: Path) -> None:
     good = np.tile(pictures.good(290, 371), (10, 10, 1))
     upload(window, tmp_path, "large.png", images.encode_png(good))
@@ -261,6 +271,7 @@ def test_a_mask_of_another_size_is_a_sentence_and_changes_nothing(window: Any, t
     assert area(window) == painted
 
 
+@pytest.mark.long
 def test_the_masks_painted_last_can_be_used_again_on_another_picture(unwatched: Any, tmp_path: Path) -> None:
     unwatched.keyboard.press("r")
     drag(unwatched, (-60, -30), (60, 30))
@@ -279,6 +290,7 @@ def test_the_masks_painted_last_can_be_used_again_on_another_picture(unwatched: 
     assert area(unwatched) == 0
 
 
+@pytest.mark.long
 def test_twelve_masks_are_remembered_and_the_same_one_once(window: Any) -> None:
     for step in range(14):
         window.keyboard.press("Delete")
@@ -310,6 +322,7 @@ def test_thin_and_vast_masks_are_warned_of(window: Any) -> None:
     window.wait_for_function("document.querySelector('.mc-hint').textContent === ''")
 
 
+@pytest.mark.long
 def test_help_lists_every_key_and_gives_the_focus_back(window: Any) -> None:
     window.locator(".mc").focus()
     window.keyboard.press("?")
@@ -326,6 +339,7 @@ def test_help_lists_every_key_and_gives_the_focus_back(window: Any) -> None:
     assert window.is_hidden(".mc-help")
 
 
+@pytest.mark.long
 def test_the_brush_menu_is_walked_by_keys(window: Any) -> None:
     window.locator(".mc").focus()
     window.keyboard.press("d")
@@ -338,6 +352,7 @@ def test_the_brush_menu_is_walked_by_keys(window: Any) -> None:
     assert window.evaluate("document.activeElement.matches('.mc')")
 
 
+@pytest.mark.long
 def test_every_button_of_the_canvas_has_a_name(window: Any) -> None:
     nameless = window.evaluate(
         "[...document.querySelectorAll('.mc button, .mc input')].filter((one) => one.offsetParent"
@@ -346,7 +361,9 @@ def test_every_button_of_the_canvas_has_a_name(window: Any) -> None:
     assert nameless == 0
 
 
-@pytest.mark.parametrize(("width", "height"), [(1920, 1080), (1280, 800), (1024, 768)])
+@pytest.mark.parametrize(
+    ("width", "height"), [pytest.param(1920, 1080, marks=pytest.mark.long), (1280, 800), (1024, 768)]
+)
 def test_the_toolbars_stay_in_one_line_with_everything_in_sight(window: Any, width: int, height: int) -> None:
     window.set_viewport_size({"width": width, "height": height})
     window.wait_for_timeout(200)
@@ -384,6 +401,7 @@ PACE = """async (steps) => {
 }"""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("side", "most_ms"), [(1024, 40), (4096, 150)])
 @pytest.mark.parametrize("tool", ["brush", "line", "lasso", "scratch"])
 def test_painting_stays_fluent(window: Any, tmp_path: Path, side: int, most_ms: float, tool: str) -> None:

@@ -49,6 +49,7 @@ def test_a_light_pen_draws_a_thin_stroke(page: Any) -> None:
     assert area(page) == 0
 
 
+@pytest.mark.long
 def test_a_finger_paints_at_full_width(page: Any) -> None:
     send(page, ("down", FINGER, -60, 0, 0), ("move", FINGER, 60, 0, 0), ("up", FINGER, 60, 0, 0))
     (mask,) = masks(page)
@@ -56,6 +57,7 @@ def test_a_finger_paints_at_full_width(page: Any) -> None:
     assert mask[:, 200].sum() == pytest.approx(size, abs=1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("tool", ["b", "e", "l", "r", "p", "f"])
 def test_two_fingers_zoom_and_move_and_paint_nothing(page: Any, tool: str) -> None:
     if tool == "e":
@@ -94,6 +96,7 @@ def test_a_palm_paints_nothing_while_the_pen_is_down(page: Any) -> None:
     assert area(page) == 0
 
 
+@pytest.mark.long
 def test_a_palm_that_came_first_gives_way_to_the_pen(page: Any) -> None:
     send(page, ("down", FINGER, 100, 120), ("move", FINGER, 110, 125))
     send(page, ("down", PEN, -80, -60, 1), ("move", FINGER, 120, 130), ("move", PEN, 0, -60, 1), ("up", PEN, 0, -60, 0))
@@ -106,6 +109,7 @@ def test_a_palm_that_came_first_gives_way_to_the_pen(page: Any) -> None:
     assert painted > 0
 
 
+@pytest.mark.long
 def test_a_polygon_that_a_first_finger_closed_survives_the_second(page: Any) -> None:
     page.keyboard.press("p")
     for x, y in ((-60, -60), (60, -60), (60, 60)):
@@ -133,6 +137,7 @@ def test_on_a_touch_screen_everything_can_be_hit(server: Bench, browser: Any, wi
         assert wide <= width
 
 
+@pytest.mark.long
 def test_a_mouse_can_hit_the_chips_too(page: Any) -> None:
     page.keyboard.press("n")
     for button in page.locator(".mc-chip button, .mc-foot > button").all():

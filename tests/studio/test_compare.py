@@ -123,6 +123,7 @@ def lit(shown: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return boxes[0], boxes[1]
 
 
+@pytest.mark.long
 def test_flicker_shows_both_in_turns_twice_a_second_and_rests_unseen(window: Any) -> None:
     press(window, "o", "f")
     window.wait_for_selector(f"{COMPARE}[data-look=flicker][data-playing='1'][data-flip='1']")
@@ -144,6 +145,7 @@ def test_flicker_shows_both_in_turns_twice_a_second_and_rests_unseen(window: Any
     assert "paused" in window.inner_text(f"{COMPARE} .cmp-tag.left")
 
 
+@pytest.mark.long
 def test_flicker_waits_where_less_motion_is_wished_for(window: Any) -> None:
     window.emulate_media(reduced_motion="reduce")
     press(window, "f")
@@ -152,6 +154,7 @@ def test_flicker_waits_where_less_motion_is_wished_for(window: Any) -> None:
     assert flips(window, 1.2) >= 1
 
 
+@pytest.mark.long
 def test_difference_is_black_but_for_what_was_painted(window: Any) -> None:
     press(window, "x")
     window.wait_for_selector(f"{COMPARE}[data-look=difference][data-ready='1']")
@@ -194,6 +197,7 @@ def test_variants_lie_side_by_side_under_one_lens(window: Any) -> None:
         assert bool((shown[..., :3] == OUTLINE).all(axis=2).any()) is there
 
 
+@pytest.mark.long
 def test_a_variant_is_chosen_by_key_and_click_judged_and_opened(window: Any, made: Any) -> None:
     studio, runs = made
     press(window, "v")
@@ -214,6 +218,7 @@ def test_a_variant_is_chosen_by_key_and_click_judged_and_opened(window: Any, mad
     window.wait_for_selector(f"{COMPARE}[data-look=split][data-index='2'][data-ready='1']")
 
 
+@pytest.mark.long
 def test_one_variant_needs_no_side_by_side(window: Any) -> None:
     assert window.is_visible(f"{COMPARE} [data-look=tiles]")
     window.locator(f"{COMPARE} .cmp-strip button").nth(6).click()
@@ -223,6 +228,7 @@ def test_one_variant_needs_no_side_by_side(window: Any) -> None:
     assert window.get_attribute(COMPARE, "data-look") == "split"
 
 
+@pytest.mark.long
 def test_the_facts_follow_and_the_grid_goes_on_where_one_looked(window: Any, made: Any) -> None:
     run = made[1]["six"]
     press(window, "ArrowRight", "ArrowRight")
@@ -249,6 +255,7 @@ def test_verdicts_of_a_moment_go_as_one(window: Any, made: Any) -> None:
     assert verdicts == {"00005": "discarded", "00004": "kept"}
 
 
+@pytest.mark.long
 def test_a_result_without_its_source_is_shown_alone(window: Any, made: Any) -> None:
     studio, runs = made
     asset = studio.get(f"/api/runs/{runs['one']}")["request"]["image"]
@@ -267,6 +274,7 @@ def test_a_result_without_its_source_is_shown_alone(window: Any, made: Any) -> N
         away.rename(folder)
 
 
+@pytest.mark.long
 def test_a_result_is_painted_on_and_its_request_restored(window: Any, made: Any) -> None:
     run = made[1]["six"]
     window.click(f"{COMPARE} [data-act=start]")
@@ -283,6 +291,7 @@ def test_a_result_is_painted_on_and_its_request_restored(window: Any, made: Any)
     window.wait_for_function("Number(document.querySelector('.mc').dataset.painted) > 0")
 
 
+@pytest.mark.long
 def test_a_result_joins_the_project(window: Any, made: Any) -> None:
     studio, runs = made
     window.click(f"{COMPARE} [data-act=send]")

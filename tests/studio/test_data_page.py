@@ -113,6 +113,7 @@ def test_files_come_in_and_what_is_refused_is_told(window: Any, files: Path, mac
     assert project["count"] == 2
 
 
+@pytest.mark.long
 def test_a_folder_comes_in_with_what_lies_in_it(window: Any, files: Path) -> None:
     window.set_input_files(".shf input[name=folder]", files)
     counted(window, "3 pictures")
@@ -133,6 +134,7 @@ DROP = """([root, files]) => {
 }"""
 
 
+@pytest.mark.long
 def test_what_is_dropped_anywhere_on_the_tab_comes_in(window: Any, files: Path) -> None:
     sent = [[one.name, base64.b64encode(one.read_bytes()).decode()] for one in sorted(files.glob("part*.png"))]
     window.evaluate(DROP, [".shf-list", sent])
@@ -140,6 +142,7 @@ def test_what_is_dropped_anywhere_on_the_tab_comes_in(window: Any, files: Path) 
     assert window.get_attribute(".shf", "data-drop") == ""
 
 
+@pytest.mark.long
 def test_a_sample_begins_a_project(window: Any, shelf: Studio) -> None:
     window.click("[data-sample=ceramic_tile]")
     counted(window, "1 picture")
@@ -147,6 +150,7 @@ def test_a_sample_begins_a_project(window: Any, shelf: Studio) -> None:
     assert not window.is_visible(".shf-none")
 
 
+@pytest.mark.long
 def test_pictures_are_taken_out_by_key_and_come_back_to_their_places(window: Any, files: Path) -> None:
     add(window, files / "part 1.png", files / "part 2.png", files / "inner" / "part 10.png")
     counted(window, "3 pictures")
@@ -216,6 +220,7 @@ def test_a_refresh_and_a_second_window_come_back_to_project_and_picture(
 READ = "document.querySelector('#which .wh').which.read()"
 
 
+@pytest.mark.long
 def test_another_project_brings_its_picture_and_its_form_to_paint(window: Any, files: Path, shelf: Studio) -> None:
     seeds = {"part 1.png": 101, "part 2.png": 202}
     window.get_by_role("tab", name="Paint", exact=True).click()
@@ -257,6 +262,7 @@ def test_a_folder_of_the_machine_is_browsed_and_added(window: Any, machine: Path
     counted(window, "3 pictures")
 
 
+@pytest.mark.long
 def test_the_keyboard_alone_browses(window: Any) -> None:
     window.locator("[data-act=browse]").focus()
     window.keyboard.press("Enter")
@@ -268,6 +274,7 @@ def test_the_keyboard_alone_browses(window: Any) -> None:
     assert not window.is_visible(".shf-dialog")
 
 
+@pytest.mark.long
 def test_a_damaged_project_is_told_and_the_others_open(window: Any, files: Path, shelf: Studio) -> None:
     add(window, files / "part 1.png")
     bad = ask(shelf.port, "POST", "/api/projects", data={"name": "Bad"}).json()["id"]
@@ -305,6 +312,7 @@ def test_many_pictures_come_in_without_holding_the_page_and_stop_stops(window: A
     window.wait_for_selector(".shf-place >> text=61–120 / 300")
 
 
+@pytest.mark.long
 def test_everything_needed_is_in_sight(window: Any, files: Path) -> None:
     add(window, files / "part 1.png")
     for width, height in ((1440, 900), (1280, 800), (1024, 768)):
@@ -318,6 +326,7 @@ def test_everything_needed_is_in_sight(window: Any, files: Path) -> None:
             assert box["height"] >= 34, (act, width)
 
 
+@pytest.mark.long
 def test_nothing_opened_is_said_with_the_way_to_open_it(browser: Any, studio: Studio) -> None:
     page = browser.new_page()
     page.goto(studio.home)
@@ -329,6 +338,7 @@ def test_nothing_opened_is_said_with_the_way_to_open_it(browser: Any, studio: St
     page.close()
 
 
+@pytest.mark.long
 def test_projects_are_json_a_person_can_read(window: Any, files: Path, shelf: Studio) -> None:
     add(window, files / "part 1.png")
     id = window.get_attribute(".shf", "data-project")

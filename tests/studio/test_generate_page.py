@@ -132,6 +132,7 @@ def test_words_become_pictures_to_judge(window: Any, tiny_studio: Studio) -> Non
     assert deadline.is_file()
 
 
+@pytest.mark.long
 def test_a_refresh_keeps_the_form_and_the_pictures(tiny_studio: Studio, browser: Any) -> None:
     with windows.unwatched(browser) as page:
         go(page, tiny_studio)
@@ -145,6 +146,7 @@ def test_a_refresh_keeps_the_form_and_the_pictures(tiny_studio: Studio, browser:
         page.wait_for_selector("#make-compare .cmp[data-ready='1']")
 
 
+@pytest.mark.long
 def test_a_sample_is_made_anew_as_far_as_it_may_stray(window: Any, tiny_studio: Studio) -> None:
     assert window.is_hidden("#make-strength")
     window.click("[data-act=browse]")
@@ -158,6 +160,7 @@ def test_a_sample_is_made_anew_as_far_as_it_may_stray(window: Any, tiny_studio: 
     assert held(window)["image"] is None
 
 
+@pytest.mark.long
 def test_a_prompt_file_gives_a_picture_a_line(window: Any, tiny_studio: Studio, tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("# wear\na dent\n\na hole\n", encoding="utf-8")
     window.set_input_files("#make-prompt-file", str(tmp_path / "prompts.txt"))
@@ -184,6 +187,7 @@ def test_a_picture_of_ours_that_is_dropped_brings_its_form_back(
     assert made.read_bytes() == picture.read_bytes()
 
 
+@pytest.mark.long
 def test_dropped_on_the_canvas_it_leads_to_the_form(window: Any, tiny_studio: Studio) -> None:
     window.fill("#make-prompt", "a crack")
     run = generate(window, tiny_studio)
@@ -197,6 +201,7 @@ def test_dropped_on_the_canvas_it_leads_to_the_form(window: Any, tiny_studio: St
     window.wait_for_function("document.querySelector('#make-prompt').value === 'a crack'")
 
 
+@pytest.mark.long
 def test_a_result_goes_to_paint_as_a_picture_and_to_review(window: Any, tiny_studio: Studio) -> None:
     window.fill("#make-prompt", "steel")
     run = generate(window, tiny_studio)
@@ -211,6 +216,7 @@ def test_a_result_goes_to_paint_as_a_picture_and_to_review(window: Any, tiny_stu
     window.wait_for_selector("#paint-canvas .mc[data-ready='1']:not([data-empty='1'])")
 
 
+@pytest.mark.long
 def test_what_keeps_generate_from_its_work_is_said(window: Any) -> None:
     assert window.inner_text("#make small") == "Say what should be seen"
     window.click(".mk [data-mode=expert]")
@@ -248,12 +254,12 @@ def test_an_adapter_of_the_library_is_laid_over_and_weighed(window: Any, tiny_st
     open_tab(window)
     window.wait_for_selector("#make-adapter")
     window.select_option("#make-adapter", index=1)
-    window.fill(".mk-use input[type=number]", "0.7")
+    window.fill(".mk-uses .wh-use input[type=number]", "0.7")
     window.fill("#make-prompt", "steel")
     run = generate(window, tiny_studio)
     (use,) = run["request"]["adapters"]
     assert use["weight"] == 0.7
-    window.click(".mk-use button")
+    window.click(".mk-uses .wh-use button")
     assert held(window)["adapters"] == []
 
 
@@ -270,6 +276,7 @@ def test_a_finished_training_fills_base_adapter_and_words(window: Any, tiny_stud
     assert (run["request"]["base"], len(run["request"]["adapters"])) == ("tiny", 1)
 
 
+@pytest.mark.long
 def test_what_is_painted_is_sent_here_as_the_picture_to_start_from(window: Any, tiny_studio: Studio) -> None:
     image = ask(
         tiny_studio.port, "POST", "/api/uploads", images.encode_png(pictures.good()), {"X-Filename": "part.png"}
@@ -292,6 +299,7 @@ def test_what_is_painted_is_sent_here_as_the_picture_to_start_from(window: Any, 
     assert held(window)["image"].startswith("asset-")
 
 
+@pytest.mark.long
 def test_axe_finds_nothing(tiny_studio: Studio, browser: Any) -> None:
     with windows.unwatched(browser, color_scheme="light") as page:
         go(page, tiny_studio)
@@ -308,6 +316,7 @@ def test_axe_finds_nothing(tiny_studio: Studio, browser: Any) -> None:
         assert (simple, expert, violations(page)) == ([], [], [])
 
 
+@pytest.mark.long
 def test_the_tab_is_whole_however_late_it_is_opened(tiny_studio: Studio, browser: Any) -> None:
     with windows.watched(browser, tiny_studio.home) as page:
         go(page, tiny_studio)

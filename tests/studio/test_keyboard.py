@@ -138,6 +138,7 @@ def test_on_each_tab_all_is_reached_by_tab_shows_its_focus_and_has_a_name(window
         assert window.evaluate("stops.ringless()") == [], name
 
 
+@pytest.mark.long
 def test_with_a_picture_open_all_of_the_canvas_has_a_name(window: Any) -> None:
     tab_to(window, "#samples [data-sample=ceramic_tile]")
     press(window, "Enter")
@@ -150,8 +151,14 @@ def test_with_a_picture_open_all_of_the_canvas_has_a_name(window: Any) -> None:
 
 
 def settled(page: Any) -> None:
-    """Until what the tab asks for has come."""
-    page.wait_for_timeout(1500)
+    """Until what the tab asks for has come: nothing new for most of a second."""
+    page.evaluate(
+        """() => new Promise((done) => {
+          let timer = setTimeout(done, 1500);
+          const seen = new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(done, 800); });
+          seen.observe(document.querySelector("#tabs"), { subtree: true, childList: true });
+        })"""
+    )
 
 
 def nameless(page: Any) -> list[str]:

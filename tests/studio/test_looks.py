@@ -96,6 +96,7 @@ def test_the_page_begins_as_the_system_has_it_which_a_choice_outdoes(
     assert page.is_checked(f".set-looks [value={look}]")
 
 
+@pytest.mark.long
 def test_another_window_and_the_system_are_followed(window: Open, studio: Studio) -> None:
     page = window(color_scheme="light")
     go(page, studio)
@@ -128,6 +129,7 @@ def test_a_language_is_chosen_and_remembered(window: Open, studio: Studio) -> No
     page.wait_for_url(f"{studio.home}/")
 
 
+@pytest.mark.long
 def test_folders_show_their_whole_path_on_demand(window: Open, studio: Studio) -> None:
     page = window()
     go(page, studio)
@@ -141,6 +143,7 @@ def test_folders_show_their_whole_path_on_demand(window: Open, studio: Studio) -
     assert whole.inner_text() == str(studio.runs)
 
 
+@pytest.mark.long
 def test_the_doctor_answers_on_the_page(window: Open, studio: Studio) -> None:
     page = window(permissions=["clipboard-read", "clipboard-write"])
     go(page, studio)
@@ -155,6 +158,7 @@ def test_the_doctor_answers_on_the_page(window: Open, studio: Studio) -> None:
     assert "python" in page.evaluate("navigator.clipboard.readText()")
 
 
+@pytest.mark.long
 def test_the_mark_is_served_by_the_studio(window: Open, studio: Studio) -> None:
     page = window()
     go(page, studio)

@@ -132,6 +132,7 @@ def test_a_model_that_a_worker_holds_is_released_and_the_rest_after_it(window: A
         assert studio.get("/api/machine")["workers"][0]["held_bytes"] == 0
 
 
+@pytest.mark.long
 def test_the_budget_is_set_by_keyboard_kept_on_the_disk_and_put_back(window: Any, studio: Studio) -> None:
     with device_worker(studio):
         models(window)
@@ -151,6 +152,7 @@ def test_the_budget_is_set_by_keyboard_kept_on_the_disk_and_put_back(window: Any
         assert json.loads((studio.runs / "settings.json").read_text())["budgets"] == {}
 
 
+@pytest.mark.long
 def test_the_focus_stays_where_it_was_while_the_list_renews_itself(window: Any, studio: Studio) -> None:
     focused, report = "document.activeElement.getAttribute('aria-label')", holding("unet", "vae", "text_encoder")
     with beating(studio, "cpu", report):
@@ -165,6 +167,7 @@ def test_the_focus_stays_where_it_was_while_the_list_renews_itself(window: Any, 
         assert window.evaluate(focused) == "Release text_encoder of tiny", "its row is gone: the next one has it"
 
 
+@pytest.mark.long
 def test_a_worker_that_goes_takes_its_card_along_and_the_page_says_what_is_left(window: Any, studio: Studio) -> None:
     with beating(studio, "cpu", holding("unet")):
         models(window)
@@ -194,6 +197,7 @@ def test_on_a_card_the_header_tells_memory_temperature_and_power(window: Any, st
         assert window.inner_text(".dev-heat") == "41 °C · 412 W"
 
 
+@pytest.mark.long
 def test_at_a_tablets_width_the_header_keeps_the_device_in_its_shortest_form(window: Any, studio: Studio) -> None:
     window.set_viewport_size({"width": 1024, "height": 768})
     with on_a_card(studio):
@@ -206,6 +210,7 @@ def test_at_a_tablets_width_the_header_keeps_the_device_in_its_shortest_form(win
         assert window.evaluate("document.documentElement.scrollWidth") <= 1024
 
 
+@pytest.mark.long
 def test_a_studio_that_does_not_answer_leaves_no_stale_figure(browser: Any, studio: Studio) -> None:
     page = browser.new_page()
     page.goto(studio.home)

@@ -125,6 +125,7 @@ def test_from_a_picture_to_a_labelled_zip(window: Any, studio: Studio) -> None:
     assert sum(len({one["image_id"] for one in table["annotations"]}) for table in found) == 2
 
 
+@pytest.mark.long
 def test_verdicts_in_quick_succession_are_all_heard(window: Any, studio: Studio) -> None:
     open_sample(window)
     drag(window, (-60, 0), (60, 0))
@@ -187,6 +188,7 @@ def test_each_tool_paints_and_undo_takes_it_back(window: Any) -> None:
         window.keyboard.press("Control+z")
 
 
+@pytest.mark.long
 def test_the_canvas_answers_to_keys(window: Any) -> None:
     open_sample(window)
     drag(window, (-60, 0), (60, 0))
@@ -207,6 +209,7 @@ def test_the_canvas_answers_to_keys(window: Any) -> None:
     assert window.get_attribute(".mc", "data-tool") == "rectangle"
 
 
+@pytest.mark.long
 def test_one_pixel_stays_one_pixel(window: Any) -> None:
     open_sample(window)
     window.evaluate(
@@ -220,6 +223,7 @@ def test_one_pixel_stays_one_pixel(window: Any) -> None:
     assert cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)[0] == 2
 
 
+@pytest.mark.long
 def test_two_areas_ask_for_two_defects(window: Any, studio: Studio) -> None:
     open_sample(window)
     drag(window, (-120, -60), (-20, -60))
@@ -268,6 +272,7 @@ def test_a_refresh_costs_no_stroke(unwatched: Any) -> None:
     assert area(unwatched) == 0
 
 
+@pytest.mark.long
 def test_the_page_outlives_its_server(browser: Any, tmp_path: Path) -> None:
     with windows.unwatched(browser, viewport=windows.LARGE) as page:
         with started(tmp_path / "runs") as first:
@@ -292,6 +297,7 @@ def test_a_refusal_is_a_sentence_on_the_page(window: Any, tmp_path: Path) -> Non
     assert window.is_enabled("#generate")
 
 
+@pytest.mark.long
 def test_a_broken_file_is_named_and_the_old_picture_stays(unwatched: Any, tmp_path: Path) -> None:
     open_sample(unwatched)
     upload(unwatched, tmp_path, "<b>part.png", b"\x89PNG\r\n\x1a\nnothing")
@@ -313,6 +319,7 @@ def test_a_sixteen_bit_tiff_comes_back_with_sixteen_bits(window: Any, studio: St
     assert 0 < np.count_nonzero((made != good).any(axis=2)) < good[..., 0].size / 4
 
 
+@pytest.mark.long
 def test_a_large_photograph_is_painted_on_a_smaller_view(window: Any, studio: Studio, tmp_path: Path) -> None:
     good = np.tile(pictures.good(300, 400), (10, 10, 1))
     upload(window, tmp_path, "large.png", images.encode_png(good))
@@ -355,6 +362,7 @@ def test_a_preset_sets_the_form(window: Any) -> None:
     window.wait_for_function("old => document.querySelector('#field-seed input').value !== old", arg=before)
 
 
+@pytest.mark.long
 def test_everything_needed_is_in_sight_without_scrolling(window: Any) -> None:
     open_sample(window)
     for width, height in ((1440, 900), (1280, 800), (1024, 768)):

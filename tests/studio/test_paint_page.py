@@ -69,6 +69,7 @@ def save(page: Any, name: str, product: str | None = None) -> None:
     page.wait_for_selector(f".wh-said >> text=Saved as {name}")
 
 
+@pytest.mark.long
 def test_simple_fits_the_smallest_screen_without_scrolling(window: Any) -> None:
     body = "document.querySelector('.wh-body')"
     open_sample(window)
@@ -90,6 +91,7 @@ def test_simple_fits_the_smallest_screen_without_scrolling(window: Any) -> None:
         assert window.is_hidden(later), later
 
 
+@pytest.mark.long
 def test_expert_shows_the_defects_own_parameters_and_the_base(window: Any) -> None:
     expert(window)
     assert window.locator(".wh-look .wh-field").count() == 5
@@ -146,6 +148,7 @@ def test_what_differs_from_the_preset_is_marked_and_set_back(window: Any) -> Non
     assert window.locator(".wh-back:visible").count() == 0
 
 
+@pytest.mark.long
 def test_simple_says_what_was_changed_under_expert(window: Any) -> None:
     expert(window)
     set_number(window, "look-width", "2")
@@ -191,6 +194,7 @@ def test_a_preset_of_ones_own_is_saved_used_renamed_deleted_and_back(window: Any
     assert [one["fields"] for one in studio.get("/api/presets") if one["label"] == "Old rust"] == [fields]
 
 
+@pytest.mark.long
 def test_a_preset_for_a_product_of_ones_own(unwatched: Any) -> None:
     save(unwatched, "Deep dent", "My castings")
     assert chosen(unwatched, "product") == "My castings"
@@ -201,6 +205,7 @@ def test_a_preset_for_a_product_of_ones_own(unwatched: Any) -> None:
     assert "1 Deep dent" in unwatched.inner_text(".mc-areas").replace("\n", " ")
 
 
+@pytest.mark.long
 def test_a_broken_preset_file_is_a_sentence_in_the_card(unwatched: Any, studio: Studio) -> None:
     folder = studio.runs / "presets"
     folder.mkdir(exist_ok=True)
@@ -246,6 +251,7 @@ def test_a_refresh_and_a_new_window_bring_back_everything(unwatched: Any, studio
     assert held(second)["expert"] is True
 
 
+@pytest.mark.long
 def test_generate_says_what_it_will_do_and_what_is_missing(window: Any) -> None:
     assert window.inner_text(".go-why") == "Open a picture of a good part first"
     open_sample(window)
@@ -280,6 +286,7 @@ def test_ctrl_enter_generates_from_anywhere_and_what_is_being_typed_counts(windo
     assert len(studio.get("/api/runs")["runs"]) == before
 
 
+@pytest.mark.long
 def test_why_a_run_failed_stays_until_the_next_one(window: Any) -> None:
     open_sample(window)
     drag(window, (-60, 0), (60, 0))
@@ -294,6 +301,7 @@ def test_why_a_run_failed_stays_until_the_next_one(window: Any) -> None:
     assert window.is_hidden(".go-failed")
 
 
+@pytest.mark.long
 def test_the_menus_work_without_a_mouse(window: Any) -> None:
     window.focus("#product input")
     window.keyboard.press("ArrowDown")
@@ -313,6 +321,7 @@ def test_the_menus_work_without_a_mouse(window: Any) -> None:
     assert chosen(window, "defect") == "Wrong colour"
 
 
+@pytest.mark.long
 def test_what_was_open_stays_in_the_strip(window: Any) -> None:
     open_sample(window, "wood")
     window.wait_for_selector("#samples [data-asset]")
@@ -323,6 +332,7 @@ def test_what_was_open_stays_in_the_strip(window: Any) -> None:
     ready(window, "wood")
 
 
+@pytest.mark.long
 def test_sliders_leave_a_value_between_their_steps_alone(window: Any) -> None:
     set_number(window, "field-severity", "0.333")
     slider = "document.querySelector('#field-severity input[type=range]')"
@@ -378,6 +388,7 @@ def test_dropping_a_picture_of_ours_makes_it_again_to_the_byte(window: Any, stud
     assert picture(studio, again, 0) == made.read_bytes()
 
 
+@pytest.mark.long
 def test_a_result_brings_back_its_request_or_is_painted_on(window: Any, studio: Studio) -> None:
     two_areas(window)
     run = generate(window)
@@ -393,6 +404,7 @@ def test_a_result_brings_back_its_request_or_is_painted_on(window: Any, studio: 
     assert window.locator("#samples [data-asset]").count() >= 2
 
 
+@pytest.mark.long
 def test_ctrl_enter_closes_an_open_polygon_and_generates_otherwise(window: Any) -> None:
     open_sample(window)
     window.locator(".mc").focus()

@@ -105,6 +105,7 @@ def test_several_are_chosen_judged_and_deleted_at_once_and_come_back(window: Any
     assert sorted(verdicts(gallery).values()) == ["kept"] * 4
 
 
+@pytest.mark.long
 def test_the_trash_gives_back(window: Any, gallery: Studio) -> None:
     press(window, "Delete")
     counted(window, "Deleted 1")
@@ -115,6 +116,7 @@ def test_the_trash_gives_back(window: Any, gallery: Studio) -> None:
     assert verdicts(gallery) == {}
 
 
+@pytest.mark.long
 def test_pages_turn_by_key_and_a_choice_outlives_them(window: Any) -> None:
     first = tiles(window)
     assert len(first) == 60
@@ -140,6 +142,7 @@ def test_filters_narrow_the_page_and_the_data_set(window: Any) -> None:
     assert window.is_disabled("#pack-export")
 
 
+@pytest.mark.long
 def test_enter_looks_closer_and_escape_leads_back(window: Any, gallery: Studio) -> None:
     press(window, "ArrowRight", "Enter")
     window.wait_for_selector("#review-compare .cmp[data-ready='1'][data-index='1']")
@@ -151,6 +154,7 @@ def test_enter_looks_closer_and_escape_leads_back(window: Any, gallery: Studio) 
     assert window.locator(".grd-tile").nth(1).get_attribute("data-verdict") == "discarded"
 
 
+@pytest.mark.long
 def test_the_facts_follow_and_the_request_can_be_copied(window: Any, gallery: Studio) -> None:
     window.context.grant_permissions(["clipboard-read", "clipboard-write"])
     press(window, "ArrowRight", "ArrowRight")
@@ -176,6 +180,7 @@ def test_what_was_chosen_leaves_as_the_tree_that_was_shown(window: Any) -> None:
         assert len([name for name in book.namelist() if "ground_truth/hole/" in name]) == 3
 
 
+@pytest.mark.long
 def test_everything_needed_is_in_sight(window: Any) -> None:
     window.wait_for_selector(".pack-tree")
     window.wait_for_selector(".fct[data-empty='']")
@@ -190,6 +195,7 @@ def test_everything_needed_is_in_sight(window: Any) -> None:
             assert box["x"] + box["width"] <= width, (needed, width)
 
 
+@pytest.mark.long
 def test_on_a_low_screen_the_export_options_need_no_scrolling(window: Any) -> None:
     window.set_viewport_size({"width": 1024, "height": 768})
     window.wait_for_selector("#pack-export >> text=Export 72 pictures")
@@ -206,6 +212,7 @@ def test_on_a_low_screen_the_export_options_need_no_scrolling(window: Any) -> No
     assert room <= 0
 
 
+@pytest.mark.long
 def test_the_trash_is_emptied_after_a_yes_that_names_the_count(window: Any, gallery: Studio) -> None:
     runs = ask(gallery.port, "GET", "/api/runs").json()["runs"]
     run = next(one["id"] for one in runs if one["task"] == "inpaint")

@@ -109,6 +109,7 @@ def test_the_tour_is_left_at_any_time_and_leaves_no_trace(unwatched: Any, way: s
     assert window.evaluate("document.activeElement.className") == "tour-open"
 
 
+@pytest.mark.long
 @browsing
 def test_the_card_follows_the_page_and_stands_in_the_middle_without_it(window: Any) -> None:
     begin(window)
@@ -133,6 +134,7 @@ def test_the_card_follows_the_page_and_stands_in_the_middle_without_it(window: A
     step(window, 4)
 
 
+@pytest.mark.long
 @browsing
 def test_another_tab_is_no_end_and_next_leads_where_the_step_is(window: Any) -> None:
     begin(window)
@@ -152,6 +154,7 @@ def test_another_tab_is_no_end_and_next_leads_where_the_step_is(window: Any) -> 
     assert window.evaluate("localStorage.getItem('flawsmith-tour')") == "seen"
 
 
+@pytest.mark.long
 @browsing
 def test_tab_leads_from_the_card_to_what_it_points_at_and_back(window: Any) -> None:
     begin(window)
@@ -164,6 +167,7 @@ def test_tab_leads_from_the_card_to_what_it_points_at_and_back(window: Any) -> N
     assert window.evaluate("document.activeElement.dataset.go") == "next"
 
 
+@pytest.mark.long
 @browsing
 def test_the_keys_are_a_sheet_of_all_that_can_be_pressed(window: Any) -> None:
     window.click(".tour-open")
@@ -174,6 +178,7 @@ def test_the_keys_are_a_sheet_of_all_that_can_be_pressed(window: Any) -> None:
     window.wait_for_selector(".tour-keys", state="hidden")
 
 
+@pytest.mark.long
 @browsing
 def test_an_empty_studio_opens_a_sample_part_at_one_click(window: Any) -> None:
     window.wait_for_selector("[data-first]")
