@@ -31,6 +31,7 @@ SHOWN = {
 SAVED = {".zip": "application/zip", ".csv": "text/csv; charset=utf-8"}
 NEVER_CHANGES = ("images", "masks", "thumbs")
 DECODING = 2
+AT_ONCE_BYTES = 8_000_000  # what is still being replaced is read whole, up to this: a preview, a list, a log
 THUMB_PX = 256  # of an upload this copy is kept: a page of photographs takes seconds to decode
 
 
@@ -61,9 +62,15 @@ def _tag(path: Path, side: int | None, exact: bool) -> str:
     )
 
 
-def _send(path: Path, name: str, headers: dict[str, str]) -> Response:
+def _send(path: Path, name: str, settled: bool, headers: dict[str, str]) -> Response:
+    """A file that may be replaced at any moment is read in one go: its length and its bytes must be of one edition."""
     kind = path.suffix.lower()
     shown = kind in SHOWN
+    try:
+        if shown and not settled and path.stat().st_size <= AT_ONCE_BYTES:
+            return Response(path.read_bytes(), media_type=SHOWN[kind], headers=headers)
+    except FileNotFoundError as error:  # a run that ends takes its preview away
+        raise Missing(f"run {path.parent.name} has no file {name[:200]!r} any more") from error
     return FileResponse(
         path,
         headers=headers,
@@ -117,7 +124,7 @@ def router(context: Context) -> APIRouter:
         if if_none_match and tag in [one.strip().removeprefix("W/") for one in if_none_match.split(",")]:
             return Response(status_code=304, headers=headers)
         if side is None:
-            return _send(path, name, headers)
+            return await anyio.to_thread.run_sync(_send, path, name, settled, headers)
         kept = path.with_name("thumb.jpg") if side == THUMB_PX and ids.ASSET.fullmatch(id) else None
         return await anyio.to_thread.run_sync(_smaller, path, side, exact, kept, headers, limiter=decoding)
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
-from pipelines.core import images, png, presets
+from pipelines.core import files, images, png, presets
 from pipelines.worker import Worker
 from studio import events
 from tests.studio.pageless import LANES, Studio, open_studio
@@ -82,6 +82,32 @@ def test_a_request_becomes_a_picture_that_can_be_fetched(studio: Studio) -> None
     assert picture.headers["content-disposition"].startswith("inline")
     assert images.decode(picture.body, "part").pixels.shape == (64, 80, 3)
     assert studio.get(done["files"]["result.json"]).json()["task"] == "inpaint"
+
+
+def test_a_preview_that_is_replaced_while_it_is_fetched_comes_whole(studio: Studio) -> None:
+    run = studio.ask()
+    place = studio.context.runs / run / "preview.jpg"
+    place.parent.mkdir(exist_ok=True)
+    editions = [bytes([number]) * (4000 + 9000 * number) for number in range(4)]
+    files.write_bytes(place, editions[0])
+    done = threading.Event()
+
+    def replace() -> None:
+        while not done.is_set():
+            for one in editions:
+                files.write_bytes(place, one)
+
+    other = threading.Thread(target=replace)
+    other.start()
+    try:
+        found = [studio.get(f"/files/{run}/preview.jpg") for _ in range(150)]
+    finally:
+        done.set()
+        other.join()
+    assert {one.status for one in found} == {200}
+    assert all(one.body in editions for one in found)
+    place.unlink()
+    assert studio.get(f"/files/{run}/preview.jpg").status == 404
 
 
 def test_a_form_and_a_bare_body_make_the_same_asset(studio: Studio) -> None:
