@@ -24,9 +24,17 @@ PEER: Path | None = None
 
 def batch(folder: Path) -> Case:
     """Eight pictures of 64 px, from the request in line to the files written, against the plain pipeline loop."""
+    import torch
+    from diffusers import AutoencoderKL
+
     from tests import tiny
 
     tiny.stable_diffusion(folder / "models" / "base")
+    torch.manual_seed(0)
+    # Cells of 8 px as every real base has them; the tests' tiny one has cells of 2 px, 16 times as many.
+    AutoencoderKL(**{**flops.VAE, "block_out_channels": [32, 32, 64, 64]}).save_pretrained(
+        folder / "models" / "base" / "vae"
+    )
     return _pictures(folder, side=64, steps=4, count=8, gate=Gate("faster", 1.8), name="8 pictures 64 px, tiny")
 
 
@@ -51,6 +59,7 @@ def _pictures(folder: Path, *, side: int, steps: int, count: int, gate: Gate, na
 
     def ours() -> None:
         asked = {"width": side, "height": side, "num_inference_steps": steps, "scheduler": "ddim", "batch_size": count}
+        asked |= {"guidance_scale": 7.5, "guidance_rescale": 0.0}
         made.append(answer({"task": "text", "base": "base", "prompt": PROMPT, "num_images": count, **asked}))
 
     def plain() -> None:
@@ -80,11 +89,9 @@ def _pictures(folder: Path, *, side: int, steps: int, count: int, gate: Gate, na
 
 
 def model_switch(folder: Path) -> Case:
-    """Two bases in turn, both in memory, against loading each anew."""
-    from tests import tiny
-
+    """Two bases of a tenth of SD1.5's size in turn, both in memory, against loading each anew."""
     for seed, name in enumerate(("one", "two")):
-        tiny.stable_diffusion(folder / "models" / name, seed=seed)
+        sd15(folder, name=name, seed=seed, width=96)
     return _switch(folder, Gate("slower", 0.05), "model switch, cached")
 
 
@@ -175,8 +182,8 @@ def _adapters(folder: Path, name: str) -> Case:
     return Case(name, ours, check, Gate("faster", 1.0), peer=peer)
 
 
-def sd15(folder: Path, *, name: str = "base", seed: int = 0) -> Path:
-    """SD1.5 at its real size with random weights, as a diffusers folder."""
+def sd15(folder: Path, *, name: str = "base", seed: int = 0, width: int = 320) -> Path:
+    """SD1.5 with random weights, as a diffusers folder; at its real size where its first block is 320 wide."""
     import torch
     from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -190,7 +197,7 @@ def sd15(folder: Path, *, name: str = "base", seed: int = 0) -> Path:
         vae=AutoencoderKL(**flops.VAE),
         text_encoder=CLIPTextModel(CLIPTextConfig(**flops.TEXT)),
         tokenizer=CLIPTokenizer.from_pretrained(place / "tokenizer"),
-        unet=UNet2DConditionModel(**flops.UNET),
+        unet=UNet2DConditionModel(**{**flops.UNET, "block_out_channels": (width, 2 * width, 4 * width, 4 * width)}),
         scheduler=DDIMScheduler(
             beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, steps_offset=1
         ),

@@ -12,7 +12,7 @@ from pipelines.parts import kernels, resting
 from pipelines.parts.family import Family, Source
 from pipelines.parts.flux import Flux
 from pipelines.parts.flux2 import Flux2
-from pipelines.parts.loading import Loader
+from pipelines.parts.loading import SMALL_TILE_PX, TILE_PX, Loader
 from pipelines.parts.sd3 import StableDiffusion3
 from pipelines.parts.sdxl import StableDiffusionXL
 from pipelines.parts.stable_diffusion import StableDiffusion
@@ -58,7 +58,7 @@ def opened_source(source: Source, models: Models, *, rests: bool = False) -> Ite
     family = FAMILIES[source.family]
     device = models.device
     home = "cpu" if rests else device.name
-    loader = Loader(source, family, device.dtype, home)
+    loader = Loader(source, family, device.dtype, home, tile_px=SMALL_TILE_PX if rests else TILE_PX)
     before = {Key(**row["key"]) for row in models.report()}
     with ExitStack() as stack:
         held = {}

@@ -42,10 +42,19 @@ ENCODERS = ("cond_stage_model.", "conditioner.", "text_encoders.")
 T5 = "text_encoders.t5xxl."
 
 
+TILE_PX, SMALL_TILE_PX = 1024, 512
+"""A picture wider or higher than this goes through the autoencoder in tiles that overlap: less memory, and a quarter of
+each tile computed twice. The autoencoder's own idea of large is the size it was trained at.
+"""
+
+
 class Loader:
     """Builds the parts of one source, in the number format `dtype` (a name such as `bfloat16`) on `device`."""
 
-    def __init__(self, source: Source, family: type[Family], dtype: str, device: str) -> None:
+    def __init__(
+        self, source: Source, family: type[Family], dtype: str, device: str, *, tile_px: int = TILE_PX
+    ) -> None:
+        self.tile_px = tile_px
         self.source = source
         self.family = family
         self.dtype = getattr(torch, dtype)
@@ -88,6 +97,8 @@ class Loader:
         if name == "vae":
             model.enable_slicing()
             model.enable_tiling()
+            model.tile_sample_min_size = self.tile_px
+            model.tile_latent_min_size = self.tile_px // 2 ** (len(model.config.block_out_channels) - 1)
         return model.to(self.device).eval()
 
     def tokenizers(self) -> dict[str, Any]:

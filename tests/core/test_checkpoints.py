@@ -43,9 +43,10 @@ checkpoints.prune(home, 1)
 
 
 def put(home: Path, step: int, text: bytes = b"weights") -> checkpoints.Checkpoint:
-    return checkpoints.save(
-        home, step, {"at": step}, lambda folder: (folder / "weights.bin").write_bytes(text) and None
-    )
+    def write(folder: Path) -> None:
+        (folder / "weights.bin").write_bytes(text)
+
+    return checkpoints.save(home, step, {"at": step}, write)
 
 
 def test_what_was_saved_is_found_with_its_facts(tmp_path: Path) -> None:

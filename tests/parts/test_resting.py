@@ -97,6 +97,24 @@ def test_parts_come_in_the_order_they_are_called_and_go_when_the_next_one_does(
     assert moves[-3:] == [("goes", name) for name in ("CLIPTextModel", "UNet2DConditionModel", "AutoencoderKL")]
 
 
+def test_only_a_large_picture_goes_through_the_autoencoder_in_tiles(tmp_path: Path) -> None:
+    tiny.stable_diffusion(tmp_path / "sd15")
+    source, models = Source("sd15", "stable-diffusion", tmp_path / "sd15"), pretended()
+    for rests, side in ((False, 1024), (True, 512)):
+        with opened_source(source, models, rests=rests) as base:
+            tiled: list[int] = []
+            own = base.vae.tiled_decode
+            base.vae.tiled_decode = lambda z, own=own, tiled=tiled, **more: (tiled.append(z.shape[-1]), own(z, **more))[
+                1
+            ]
+            for px in (256, side, side + 64):
+                cells = px // base.cell_px
+                made = base.decode(torch.zeros(1, base.vae.config.latent_channels, 8, cells))
+                assert made.shape[-1] == px
+            assert tiled == [(side + 64) // base.cell_px]
+            del base.vae.tiled_decode
+
+
 def test_an_adapter_acts_on_a_base_at_rest(tmp_path: Path) -> None:
     tiny.stable_diffusion(tmp_path / "sd15")
     ask = Ask("text", ["a scratch"], [3], (64, 64), 2, [1.0])
