@@ -66,11 +66,8 @@ def _send(path: Path, name: str, settled: bool, headers: dict[str, str]) -> Resp
     """A file that may be replaced at any moment is read in one go: its length and its bytes must be of one edition."""
     kind = path.suffix.lower()
     shown = kind in SHOWN
-    try:
-        if shown and not settled and path.stat().st_size <= AT_ONCE_BYTES:
-            return Response(path.read_bytes(), media_type=SHOWN[kind], headers=headers)
-    except FileNotFoundError as error:  # a run that ends takes its preview away
-        raise Missing(f"run {path.parent.name} has no file {name[:200]!r} any more") from error
+    if shown and not settled and path.stat().st_size <= AT_ONCE_BYTES:
+        return Response(path.read_bytes(), media_type=SHOWN[kind], headers=headers)
     return FileResponse(
         path,
         headers=headers,
@@ -124,7 +121,10 @@ def router(context: Context) -> APIRouter:
         if if_none_match and tag in [one.strip().removeprefix("W/") for one in if_none_match.split(",")]:
             return Response(status_code=304, headers=headers)
         if side is None:
-            return await anyio.to_thread.run_sync(_send, path, name, settled, headers)
+            try:
+                return await anyio.to_thread.run_sync(_send, path, name, settled, headers)
+            except FileNotFoundError as error:  # a run that ends takes its preview away
+                raise Missing(f"run {id} has no file {name[:200]!r}") from error
         kept = path.with_name("thumb.jpg") if side == THUMB_PX and ids.ASSET.fullmatch(id) else None
         return await anyio.to_thread.run_sync(_smaller, path, side, exact, kept, headers, limiter=decoding)
 

@@ -95,7 +95,6 @@ class Loader:
         self._check(model, file.name if file is not None else f"{self.source.folder.name}/{name}")
         model.requires_grad_(False)
         if name == "vae":
-            model.enable_slicing()
             model.enable_tiling()
             model.tile_sample_min_size = self.tile_px
             model.tile_latent_min_size = self.tile_px // 2 ** (len(model.config.block_out_channels) - 1)

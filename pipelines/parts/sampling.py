@@ -19,6 +19,8 @@ from pipelines.parts import previews
 from pipelines.parts.family import Family, Task
 from pipelines.parts.guidance import ON, Guidance, told_each
 
+DECODED_PX = 1024 * 1024
+"""Small pictures are decoded several at a time, up to so many pixels: decoding takes more memory than all the steps."""
 APART = 0x5EED
 """Laid over a seed where a picture needs noise beside that of its own first step."""
 
@@ -128,8 +130,9 @@ def sample(base: Family, ask: Ask, on_step: OnStep) -> Tensor:
             return tensors
 
         latents = pipe(**told, callback_on_step_end=after).images
-    made = [base.decode(base.unpacked(one[None], ask.size)) for one in latents]  # one at a time: memory
-    return (torch.cat(made).float().cpu() + 1) / 2
+    together = max(1, DECODED_PX // (ask.size[0] * ask.size[1]))
+    made = [base.decode(base.unpacked(some, ask.size)).float().cpu() for some in latents.split(together)]
+    return (torch.cat(made) + 1) / 2
 
 
 def _check(base: Family, ask: Ask) -> None:
@@ -183,8 +186,8 @@ class _Around:
     def __init__(self, base: Family, ask: Ask, cells: Tensor) -> None:
         assert ask.images is not None
         self.base = base
-        clean = base.encode_image(ask.images * 2 - 1)
-        self.clean = base.scaled(clean.mode())
+        # One at a time, as the pipelines do: encoding takes more memory than all the steps.
+        self.clean = torch.cat([base.scaled(base.encode_image(one[None] * 2 - 1).mode()) for one in ask.images])
         self.noise = torch.stack(
             [
                 torch.randn(self.clean.shape[1:], generator=one)
