@@ -89,7 +89,7 @@ def _pictures(folder: Path, *, side: int, steps: int, count: int, gate: Gate, na
 
 
 def model_switch(folder: Path) -> Case:
-    """Two bases of a tenth of SD1.5's size in turn, both in memory, against loading each anew."""
+    """Two bases with a tenth of SD1.5's UNet in turn, both in memory, against loading each anew."""
     for seed, name in enumerate(("one", "two")):
         sd15(folder, name=name, seed=seed, width=96)
     return _switch(folder, Gate("slower", 0.05), "model switch, cached")

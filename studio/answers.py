@@ -1,4 +1,5 @@
-"""How the server says no: one shape of error for every route and every guard, and which failure is which status.
+"""How the server says no: one shape of error for every route and every guard, and which failure is which status; and
+what an application answers, heard to the end.
 
 Knows no route.
 """
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope
 
 from pipelines.core.errors import BadInput, DiskFull, Missing, Problem
 
@@ -117,3 +119,18 @@ def install(app: FastAPI, runs: Path) -> None:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _cut_short)
     app.add_exception_handler(Exception, _unforeseen)
+
+
+async def whole(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
+    """What an application answers, once it has said it to the end: how it starts, and the body."""
+    start: Message = {}
+    body = bytearray()
+
+    async def gather(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            start.update(message)
+        else:
+            body.extend(message.get("body", b""))
+
+    await app(scope, receive, gather)
+    return start, bytes(body)

@@ -10,9 +10,10 @@ from pathlib import Path
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 from starlette.datastructures import MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from studio import i18n
+from studio.answers import whole
 
 STATIC = Path(__file__).with_name("static")
 LOOK = STATIC / "look.js"
@@ -69,21 +70,11 @@ class Head:
         if scope["type"] != "http" or scope["path"] != self.path or scope["method"] != "GET":
             await self.app(scope, receive, send)
             return
-        start: Message = {}
-        body = bytearray()
-
-        async def gather(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                start.update(message)
-                return
-            body.extend(message.get("body", b""))
-            if not message.get("more_body", False):
-                dressed = self.dress(bytes(body))
-                MutableHeaders(scope=start)["Content-Length"] = str(len(dressed))
-                await send(start)
-                await send({"type": "http.response.body", "body": dressed})
-
-        await self.app(scope, receive, gather)
+        start, body = await whole(self.app, scope, receive)
+        dressed = self.dress(body)
+        MutableHeaders(scope=start)["Content-Length"] = str(len(dressed))
+        await send(start)
+        await send({"type": "http.response.body", "body": dressed})
 
     def dress(self, page: bytes) -> bytes:
         """Gradio's index.html with our head."""

@@ -10,6 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from studio import i18n
+from studio.answers import whole
 
 HASHED = re.compile(r"/assets/[\w.-]*-[\w-]{8}\.(?:js|css|woff2?|svg)")
 FOR_EVER = "public, max-age=31536000, immutable"
@@ -33,30 +34,16 @@ class Kept:
         packed = next((one for one in ("br", "gzip") if one in takes), "identity")
         key = (path, packed)
         if key not in self._seen:
-            found = await self._whole(scope, receive, packed)
+            # Asked without conditions: "not modified" is no answer to keep.
+            left = [one for one in scope["headers"] if not one[0].startswith(b"if-") and one[0] != b"accept-encoding"]
+            headers = [*left, (b"accept-encoding", packed.encode())]
+            found = await whole(self.app, {**scope, "headers": headers}, receive)
+            MutableHeaders(scope=found[0])["Content-Length"] = str(len(found[1]))
             if found[0]["status"] != 200:
                 return await _say(found, send)
             MutableHeaders(scope=found[0])["Cache-Control"] = FOR_EVER
             self._seen[key] = found
         await _say(self._seen[key], send)
-
-    async def _whole(self, scope: Scope, receive: Receive, packed: str) -> tuple[Message, bytes]:
-        """The answer, once it has been said to the end."""
-        start: Message = {}
-        body = bytearray()
-
-        async def gather(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                start.update(message)
-            else:
-                body.extend(message.get("body", b""))
-
-        # Asked without conditions: "not modified" is no answer to keep.
-        left = [one for one in scope["headers"] if not one[0].startswith(b"if-") and one[0] != b"accept-encoding"]
-        headers = [*left, (b"accept-encoding", packed.encode())]
-        await self.app({**scope, "headers": headers}, receive, gather)
-        MutableHeaders(scope=start)["Content-Length"] = str(len(body))
-        return start, bytes(body)
 
 
 async def _say(answer: tuple[Message, bytes], send: Send) -> None:

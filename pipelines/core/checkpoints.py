@@ -4,11 +4,8 @@ A checkpoint is written beside its place, its files and their hashes go to the d
 the old ones go after that. Whenever a process dies, the newest one whose manifest holds is where it goes on.
 """
 
-import hashlib
 import json
-import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -46,22 +43,14 @@ def save(home: Path, step: int, facts: Mapping[str, Any], write: Callable[[Path]
                 return check(place)
             except BadInput:
                 _remove(place)
-        beside = _beside(home)
-        beside.mkdir()
-        try:
-            write(beside)
-            listed = {}
-            for path in sorted(one for one in beside.rglob("*") if one.is_file()):
-                _to_disk(path)
-                listed[path.relative_to(beside).as_posix()] = {"bytes": path.stat().st_size, "sha256": _hash(path)}
-            files.write_json(beside / MANIFEST, {"step": step, "facts": dict(facts), "files": listed})
-            for folder in (one for one in beside.rglob("*") if one.is_dir()):
-                files.sync_folder(folder)
-            beside.rename(place)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
-        files.sync_folder(home)
+    with files.filling(place) as folder:
+        write(folder)
+        listed = {
+            path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": files.sha256(path)}
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+        files.write_json(folder / MANIFEST, {"step": step, "facts": dict(facts), "files": listed})
     return Checkpoint(step, place, dict(facts))
 
 
@@ -74,7 +63,7 @@ def check(folder: Path) -> Checkpoint:
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{folder.name} has no manifest that can be read: it was never finished, or damaged") from error
     for path, (length, digest) in wanted.items():
-        if not path.is_file() or path.stat().st_size != length or _hash(path) != digest:
+        if not path.is_file() or path.stat().st_size != length or files.sha256(path) != digest:
             raise BadInput(f"{path.name} of {folder.name} is not what was saved: it is damaged or was changed")
     return Checkpoint(step, folder, facts)
 
@@ -109,15 +98,11 @@ def _step(folder: Path) -> int:
     return int(folder.name.rpartition("-")[2])
 
 
-def _beside(home: Path) -> Path:
-    return home / f".{secrets.token_hex(8)}.tmp"
-
-
 def _remove(folder: Path) -> None:
     """Out of the way first: one that is half deleted must not look like one."""
-    beside = _beside(folder.parent)
-    folder.rename(beside)
-    shutil.rmtree(beside)
+    aside = files.beside(folder)
+    folder.rename(aside)
+    shutil.rmtree(aside)
 
 
 def _sweep(home: Path) -> None:
@@ -125,13 +110,3 @@ def _sweep(home: Path) -> None:
     for left in home.glob(".*.tmp"):
         if files.TEMPORARY.fullmatch(left.name) and left.is_dir():
             shutil.rmtree(left, ignore_errors=True)
-
-
-def _to_disk(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

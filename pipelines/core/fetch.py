@@ -98,7 +98,7 @@ def fetch(base: Base, told: Told, token: str | None = None) -> Fetched:
             came += one.size
         for one in remotes:  # what was copied by hand and is the hub's own
             if one.name not in recorded:
-                recorded[one.name] = {"sha256": _sha256(folder / one.name), "size": one.size, "etag": one.etag}
+                recorded[one.name] = {"sha256": files.sha256(folder / one.name), "size": one.size, "etag": one.etag}
         _record(folder, base, remotes[0].commit, recorded)
         told(total, total, "")
     return Fetched(folder, remotes[0].commit, len(remotes), total, came)
@@ -230,7 +230,7 @@ def _bring(folder: Path, one: Remote, base: Base, token: str | None, told: Calla
                 )
             file.flush()
             os.fsync(file.fileno())
-        digest = _sha256(part)
+        digest = files.sha256(part)
         if _etag_of(part, one.etag, digest) not in (one.etag, None):
             part.unlink()
             raise Problem(
@@ -270,15 +270,10 @@ def _part_size(folder: Path, one: Remote) -> int:
     return min(path.stat().st_size, one.size) if path.is_file() else 0
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _etag_of(path: Path, etag: str, sha256: str = "") -> str | None:
     """A file's checksum in the form of that etag; None for one that is no checksum."""
     if len(etag) == SHA256:
-        return sha256 or _sha256(path)
+        return sha256 or files.sha256(path)
     if len(etag) == BLOB:  # how git names a small file
         made = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
         with path.open("rb") as file:

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -68,7 +69,7 @@ def replacing(path: Path, need: int = 0) -> Iterator[BinaryIO]:
     `need` is how many bytes will be written, for the sentence when there is no room. A process that is killed in the
     block leaves `.<16 hex digits>.tmp` in the folder, never a part of `path`.
     """
-    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"  # the same folder: a rename across disks is a copy
+    temporary = beside(path)
     with explained(path, need):
         try:
             with temporary.open("xb") as file:
@@ -79,6 +80,41 @@ def replacing(path: Path, need: int = 0) -> Iterator[BinaryIO]:
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+@contextmanager
+def filling(place: Path, name: str = "") -> Iterator[Path]:
+    """A folder to put files into; when the block ends well they are on the disk and it is `place`, else it is gone.
+
+    `name` is what sentences call it. A process that is killed in the block leaves `.<16 hex digits>.tmp`, a folder.
+    """
+    half = beside(place)
+    with explained(place.with_name(name) if name else place):
+        try:
+            half.mkdir(parents=True)
+            yield half
+            for path in half.rglob("*"):
+                if path.is_dir():
+                    sync_folder(path)
+                else:
+                    with path.open("rb") as file:
+                        os.fsync(file.fileno())
+            sync_folder(half)
+            half.rename(place)
+            sync_folder(place.parent)
+        finally:
+            shutil.rmtree(half, ignore_errors=True)
+
+
+def beside(path: Path) -> Path:
+    """A name for what is on its way to `path`, or out of it. The same folder: a rename across disks is a copy."""
+    return path.parent / f".{secrets.token_hex(8)}.tmp"
+
+
+def sha256(path: Path) -> str:
+    """The checksum of a file, in hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def move(here: Path, there: Path) -> None:

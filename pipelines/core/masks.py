@@ -88,17 +88,10 @@ class Masks:
         if len(self.every()) >= MOST_MASKS:
             raise BadInput(f"the library holds {MOST_MASKS} masks and that is full: delete some of them")
         kept = Mask(f"mask-{secrets.token_hex(6)}", _line(name), mask.shape[1], mask.shape[0], time.time())
-        filling = self.folder / f".{secrets.token_hex(8)}.tmp"
-        with files.explained(self.folder / PIXELS):
-            try:
-                filling.mkdir(parents=True)
-                files.write_bytes(filling / PIXELS, images.encode_png(mask))
-                files.write_bytes(filling / SMALL, images.encode_png(_smaller(mask)))
-                files.write_json(filling / FACTS, asdict(kept))
-                filling.rename(self.folder / kept.id)
-                files.sync_folder(self.folder)
-            finally:
-                shutil.rmtree(filling, ignore_errors=True)
+        with files.filling(self.folder / kept.id, name=PIXELS) as folder:
+            files.write_bytes(folder / PIXELS, images.encode_png(mask))
+            files.write_bytes(folder / SMALL, images.encode_png(_smaller(mask)))
+            files.write_json(folder / FACTS, asdict(kept))
         return kept
 
     def rename(self, id: str, name: str) -> Mask:

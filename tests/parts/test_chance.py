@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from pipelines.parts.chance import generator, picked
 
 
-def drawn(*asked: object) -> list[float]:
-    return torch.rand(4, generator=generator(*asked)).tolist()  # type: ignore[arg-type]
+def drawn(seed: int, step: int, what: str = "", rank: int = 0) -> list[float]:
+    found: list[float] = torch.rand(4, generator=generator(seed, step, what, rank)).tolist()
+    return found
 
 
 def test_the_same_step_draws_the_same() -> None:

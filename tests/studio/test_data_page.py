@@ -315,15 +315,11 @@ def test_many_pictures_come_in_without_holding_the_page_and_stop_stops(window: A
 @pytest.mark.long
 def test_everything_needed_is_in_sight(window: Any, files: Path) -> None:
     add(window, files / "part 1.png")
+    needed = [f".shf [data-act={act}]" for act in ("files", "browse", "open", "create", "next")]
     for width, height in ((1440, 900), (1280, 800), (1024, 768)):
-        window.set_viewport_size({"width": width, "height": height})
-        window.wait_for_timeout(200)
-        for act in ("files", "browse", "open", "create", "next"):
-            box = window.locator(f".shf [data-act={act}]").first.bounding_box()
-            assert box["y"] >= 0, (act, width)
-            assert box["y"] + box["height"] <= height, (act, width)
-            assert box["x"] + box["width"] <= width, (act, width)
-            assert box["height"] >= 34, (act, width)
+        windows.in_sight(window, needed, width, height)
+        for one in needed:
+            assert window.locator(one).first.bounding_box()["height"] >= 34, (one, width)
 
 
 @pytest.mark.long

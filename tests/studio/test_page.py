@@ -365,13 +365,8 @@ def test_a_preset_sets_the_form(window: Any) -> None:
 @pytest.mark.long
 def test_everything_needed_is_in_sight_without_scrolling(window: Any) -> None:
     open_sample(window)
+    needed = (".mc-stage", "#generate", "#defect", "#export", ".mc [data-act=add]", ".mc [data-act=fit]")
     for width, height in ((1440, 900), (1280, 800), (1024, 768)):
-        window.set_viewport_size({"width": width, "height": height})
-        window.wait_for_timeout(200)
-        for needed in (".mc-stage", "#generate", "#defect", "#export", ".mc [data-act=add]", ".mc [data-act=fit]"):
-            box = window.locator(needed).first.bounding_box()
-            assert box["y"] >= 0, (needed, width)
-            assert box["y"] + box["height"] <= height, (needed, width)
-            assert box["x"] + box["width"] <= width, (needed, width)
+        windows.in_sight(window, needed, width, height)
         stage = window.locator(".mc-stage").bounding_box()
         assert stage["width"] * stage["height"] > 0.25 * width * height, width

@@ -186,13 +186,7 @@ def test_everything_needed_is_in_sight(window: Any) -> None:
     window.wait_for_selector(".fct[data-empty='']")
     shown = (".grd-keep", ".grd-discard", "#review-verdict", "[data-act=older]", "#pack-export", ".fct button")
     for width, height in ((1440, 900), (1024, 768)):
-        window.set_viewport_size({"width": width, "height": height})
-        window.wait_for_timeout(200)
-        for needed in shown:
-            box = window.locator(needed).first.bounding_box()
-            assert box["y"] >= 0, (needed, width)
-            assert box["y"] + box["height"] <= height, (needed, width)
-            assert box["x"] + box["width"] <= width, (needed, width)
+        windows.in_sight(window, shown, width, height)
 
 
 @pytest.mark.long

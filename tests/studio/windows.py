@@ -42,3 +42,14 @@ def away(home: str, urls: Iterable[str]) -> list[str]:
     """Those of them that lead to another server."""
     here = urlsplit(home).netloc
     return [url for url in urls if urlsplit(url).scheme not in ("data", "blob") and urlsplit(url).netloc != here]
+
+
+def in_sight(page: Any, needed: Iterable[str], width: int, height: int) -> None:
+    """In a window of that size, the first of each of them is seen without scrolling."""
+    page.set_viewport_size({"width": width, "height": height})
+    page.wait_for_timeout(200)
+    for one in needed:
+        box = page.locator(one).first.bounding_box()
+        assert box["y"] >= 0, (one, width)
+        assert box["y"] + box["height"] <= height, (one, width)
+        assert box["x"] + box["width"] <= width, (one, width)
