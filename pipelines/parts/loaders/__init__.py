@@ -1,0 +1,88 @@
+"""The layouts a data set comes in. A `load` turns a folder into examples, and reports what it finds wrong in it."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.core.errors import BadInput, Missing
+from pipelines.parts.loaders import (
+    captioned,
+    coco,
+    defectfill,
+    magnetic_tile,
+    mvtec,
+    paired,
+    run,
+    tree,
+    voc,
+    yolo,
+)
+from pipelines.parts.loaders.example import Box, Choice, Example, Fault, Reading
+from pipelines.parts.loaders.reading import mask_of
+from pipelines.parts.loaders.tree import Report
+
+__all__ = ["LOADERS", "Box", "Choice", "Example", "Fault", "Loader", "Reading", "detect", "load", "mask_of"]
+
+
+@dataclass(frozen=True)
+class Loader:
+    """A layout: whether a folder is one, and what it holds."""
+
+    title: str
+    fits: Callable[[Path], bool]
+    load: Callable[[Path, Report], Iterator[Example]]
+
+
+# From the most to the least specific: `detect` takes the first that fits.
+LOADERS: dict[str, Loader] = {
+    "run": Loader("run of the studio", run.fits, run.load),
+    "defectfill": Loader("DefectFill (train/defective)", defectfill.fits, defectfill.load),
+    "mvtec": Loader("MVTec AD (test/<defect>, ground_truth)", mvtec.fits, mvtec.load),
+    "magnetic_tile": Loader("magnetic tiles (MT_<defect>/Imgs)", magnetic_tile.fits, magnetic_tile.load),
+    "coco": Loader("COCO (annotations/*.json)", coco.fits, coco.load),
+    "voc": Loader("Pascal VOC (Annotations/*.xml)", voc.fits, voc.load),
+    "yolo": Loader("YOLO (data.yaml, labels/*.txt)", yolo.fits, yolo.load),
+    "paired": Loader("images/ and masks/", paired.fits, paired.load),
+    "captioned": Loader("pictures in folders", captioned.fits, captioned.load),
+}
+
+
+def detect(root: Path) -> str:
+    """The layout of a folder. Raises BadInput naming what is there and which layouts are known, Missing."""
+    if not root.is_dir():
+        raise Missing(f"there is no folder {root.name} in {root.parent}: name the data set's folder")
+    several = [folder for folder in tree.folders(root) if mvtec.fits(folder) or defectfill.fits(folder)]
+    found = next((key for key, loader in LOADERS.items() if loader.fits(root)), None)
+    if several and found in (None, "captioned", "paired"):
+        raise BadInput(
+            f"{root.name} holds {len(several)} data sets ({_some([folder.name for folder in several])}):"
+            f" name one of them, such as {root.name}/{several[0].name}"
+        )
+    if found is None:
+        there = _some(sorted(path.name for path in root.iterdir() if not path.name.startswith(".")))
+        known = "; ".join(loader.title for loader in LOADERS.values())
+        raise BadInput(f"{root.name} holds {there or 'nothing'}, and no layout fits. Known are: {known}")
+    return found
+
+
+def load(root: Path, layout: str = "auto", report: Report | None = None) -> list[Example]:
+    """The examples of a folder, in order of their files. Faults go to `report`; without one the first is raised.
+
+    Raises BadInput, Missing.
+    """
+    if layout == "auto":
+        layout = detect(root)
+    if layout not in LOADERS:
+        raise BadInput(f"there is no layout {layout!r}: use auto, {', '.join(LOADERS)}", "layout")
+    if not root.is_dir():
+        raise Missing(f"there is no folder {root.name} in {root.parent}: name the data set's folder")
+    found = list(LOADERS[layout].load(root, report or _refuse))
+    return sorted(found, key=lambda example: (example.image, example.reading.index))
+
+
+def _refuse(fault: Fault) -> None:
+    raise BadInput(fault.sentence)
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
