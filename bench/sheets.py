@@ -15,7 +15,7 @@ import numpy as np
 from skimage import data
 
 from pipelines.core import kinds, shapes
-from pipelines.parts import boards, defects, lighting, place
+from pipelines.parts import boards, defects, lighting, place, sheets
 
 BUNDLED = ("brick", "grass", "gravel", "coins", "camera")
 BOARD = {"open", "short", "spur", "mousebite", "pin_hole", "spurious_copper"}
@@ -124,16 +124,19 @@ def main() -> None:
                 row.append(drawing.image)
                 if asked.labels:
                     row.append(np.repeat(drawing.mask[..., None], 3, -1).astype(np.float32))
-            rows.append(np.hstack([_frame(cell, asked.side) for cell in row]))
+            rows.append([_cell(cell, asked.side) for cell in row])
+        seeds = [str(seed) for seed in range(asked.first, asked.first + asked.seeds)]
+        heads = ["clean", *(head for seed in seeds for head in ([seed, "label"] if asked.labels else [seed]))]
         name = asked.out / f"{kind}.png"
-        cv2.imwrite(str(name), np.vstack(rows)[..., ::-1])
+        sheet = sheets.grid(rows, [Path(picture).name for picture in asked.pictures], heads, asked.side)
+        cv2.imwrite(str(name), sheet[..., ::-1])
         print(f"{name}  slowest {spent * 1000:.0f} ms of CPU")
 
 
 def overview(
     asked: argparse.Namespace, loaded: list[tuple[np.ndarray, np.ndarray, bool]], measured: list[lighting.Optics]
 ) -> np.ndarray:
-    """Every kind once on every picture, in two halves side by side, each row under its name."""
+    """Every kind once on every picture, in two halves side by side, each row beside its name."""
     rows = []
     for number, kind in enumerate(asked.kinds):
         seed, cells = asked.first + number, []
@@ -141,21 +144,21 @@ def overview(
             on_board = kind in BOARD and asked.board
             mask = at_a_trace(kind, crop, seed, optics) if on_board else painted(kind, crop.shape[0], seed)
             drawing = defects.draw(crop, mask, kind, severity=asked.severity, seed=seed, grey=grey, optics=optics)
-            cells.append(_frame(drawing.image, asked.side))
-        row = np.hstack(cells)
-        title = np.full((22, row.shape[1], 3), 255, np.uint8)
-        cv2.putText(title, kinds.get(kind).label, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (30, 30, 30), 1, cv2.LINE_AA)
-        rows.append(np.vstack([title, row]))
+            cells.append(_cell(drawing.image, asked.side))
+        rows.append(cells)
+    names = [kinds.get(kind).label for kind in asked.kinds]
     half = (len(rows) + 1) // 2
-    rows += [np.full_like(rows[0], 255)] * (2 * half - len(rows))
-    gap = np.full((half * rows[0].shape[0], 16, 3), 255, np.uint8)
-    return np.hstack([np.vstack(rows[:half]), gap, np.vstack(rows[half:])])
+    rows += [[np.full_like(cell, 255) for cell in rows[0]]] * (2 * half - len(rows))
+    names += [""] * (2 * half - len(names))
+    heads = [""] * len(rows[0])
+    return np.hstack([sheets.grid(rows[at : at + half], names[at : at + half], heads, asked.side) for at in (0, half)])
 
 
-def _frame(cell: np.ndarray, side: int) -> np.ndarray:
-    how = cv2.INTER_CUBIC if cell.shape[0] < side else cv2.INTER_AREA
-    shown = np.clip(cv2.resize(cell, (side, side), interpolation=how), 0, 1)
-    return np.pad((shown * 255 + 0.5).astype(np.uint8), ((1, 1), (1, 1), (0, 0)), constant_values=255)
+def _cell(picture: np.ndarray, side: int) -> np.ndarray:
+    """uint8, small crops enlarged too: they are there to be looked at closely."""
+    how = cv2.INTER_CUBIC if picture.shape[0] < side else cv2.INTER_AREA
+    shown = np.clip(cv2.resize(picture, (side, side), interpolation=how), 0, 1)
+    return (shown * 255 + 0.5).astype(np.uint8)
 
 
 if __name__ == "__main__":
