@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 failed (one sentence on stderr), 2 bad request (field, val
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
@@ -17,7 +18,7 @@ from typing import Any
 
 from pipelines.core import device, intake, presets, requests
 from pipelines.core.assets import Assets
-from pipelines.core.errors import BadInput, Problem
+from pipelines.core.errors import BadInput, Cancelled, Problem
 from pipelines.core.queue import Queue, Row
 
 DONE, FAILED, BAD, CANCELLED = 0, 1, 2, 3
@@ -60,7 +61,8 @@ def _parser() -> argparse.ArgumentParser:
         help="JSON where it parses as JSON, else text; dotted keys reach into tables",
     )  # fmt: skip
     work = add("work", _work, "a worker on the queue")
-    work.add_argument("--device", default=None, help="cpu, cuda:0, ... (default: the best there is)")
+    for command in (run, work):
+        _add_device(command)
     work.add_argument(
         "--lane", action="append", choices=("cpu", "device"), dest="lanes", help="which work it takes (default: all)"
     )
@@ -70,7 +72,10 @@ def _parser() -> argparse.ArgumentParser:
         ("stop", _stop, "stop a run"),
         ("resume", _resume, "take a run up where it stopped, here, to its end"),
     ):
-        add(name, function, help).add_argument("run", metavar="RUN")
+        command = add(name, function, help)
+        command.add_argument("run", metavar="RUN")
+        if name == "resume":
+            _add_device(command)
     doctor = add("doctor", _doctor, "what is here and what is missing")
     doctor.add_argument("--port", type=int, default=7860)
     own = add("bases", _bases, "every base with its state; add PATH lists one of your own, remove NAME forgets it")
@@ -81,6 +86,20 @@ def _parser() -> argparse.ArgumentParser:
     fetch = add("fetch", _fetch, "bring a base's weights by name")
     fetch.add_argument("base", metavar="BASE")
     return parser
+
+
+def _add_device(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--device", default=None, help="cpu, cuda:0, ... (default: the best there is)")
+
+
+def _device(chosen: argparse.Namespace) -> str:
+    """What to compute on; of several processes of one training each takes a GPU of its own. Raises BadInput."""
+    here = [*device.present(), "cpu"]
+    place = int(os.environ.get("LOCAL_RANK", "0"))
+    name = chosen.device or (here[place] if place < len(here) - 1 else here[0])
+    if name not in here:
+        raise BadInput(f"--device {name}: this machine has {', '.join(here)}", "device")
+    return str(name)
 
 
 def _list(chosen: argparse.Namespace) -> int:
@@ -108,9 +127,11 @@ def _run(chosen: argparse.Namespace) -> int:
     assets = Assets(chosen.runs)
     ready = [intake.from_paths(requests.parse(one), assets) for one in asked]
     codes = []
+    if int(os.environ.get("RANK", "0")):
+        return _compute_along(chosen, ready)
     from pipelines.worker import Worker
 
-    with Worker(chosen.runs, "cpu", ()) as worker:
+    with Worker(chosen.runs, _device(chosen), ()) as worker:
         told = _stop_on_signal(worker)
         for request in ready:
             row = worker.queue.get(worker.queue.submit(request, owner=worker.owner))
@@ -118,6 +139,22 @@ def _run(chosen: argparse.Namespace) -> int:
             if told.is_set():
                 break
     return max(codes, default=DONE)
+
+
+def _compute_along(chosen: argparse.Namespace, ready: list[requests.Request]) -> int:
+    """As one of several processes that `accelerate launch` started: the first answers, the others compute along."""
+    from pipelines import engine
+    from pipelines.core.models import Models
+    from pipelines.core.runs import Beside
+
+    for request in ready:
+        if not isinstance(request, requests.Training):
+            raise BadInput(f"{request.task} runs in one process: start it without a launcher", "task")
+        try:
+            engine.perform(request, Beside(chosen.runs, request), Models(_device(chosen)))
+        except Cancelled:
+            return CANCELLED
+    return DONE
 
 
 def _read(file: str) -> list[Any]:
@@ -210,11 +247,7 @@ def _to_its_end(worker: Any, row: Row, told: threading.Event) -> Row:
 def _work(chosen: argparse.Namespace) -> int:
     from pipelines.worker import serve_until_told
 
-    here = [*device.present(), "cpu"]
-    name = chosen.device or here[0]
-    if name not in here:
-        raise BadInput(f"--device {name}: this machine has {', '.join(here)}", "device")
-    serve_until_told(chosen.runs, name, tuple(chosen.lanes or ("cpu", "device")), chosen.parent)
+    serve_until_told(chosen.runs, _device(chosen), tuple(chosen.lanes or ("cpu", "device")), chosen.parent)
     return DONE
 
 
@@ -235,7 +268,7 @@ def _resume(chosen: argparse.Namespace) -> int:
     from pipelines.worker import Worker
 
     _queue(chosen.runs).get(chosen.run)
-    with Worker(chosen.runs, "cpu", ()) as worker:
+    with Worker(chosen.runs, _device(chosen), ()) as worker:
         told = _stop_on_signal(worker)
         row = _to_its_end(worker, worker.queue.resume(chosen.run, worker.owner), told)
     return _ended(row, chosen.runs)

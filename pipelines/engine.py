@@ -1,9 +1,20 @@
-"""The one door to what computes: a request class and the function that answers it, imported only when it is needed."""
+"""The one door to what computes: a request class and the function that answers it, imported only when needed."""
 
 from collections.abc import Callable
 
 from pipelines.core.models import Models
-from pipelines.core.requests import Convert, Export, Fetch, Inpaint, Request, Text
+from pipelines.core.requests import (
+    Check,
+    Convert,
+    Export,
+    Fetch,
+    Inpaint,
+    Request,
+    Segment,
+    Text,
+    TrainInversion,
+    TrainLora,
+)
 from pipelines.core.runs import Run
 
 
@@ -25,10 +36,34 @@ def _export(request: Export, run: Run, models: Models) -> None:
     export.run(request, run, models)
 
 
+def _check(request: Check, run: Run, models: Models) -> None:
+    from pipelines.dataset import check
+
+    check.run(request, run, models)
+
+
+def _segment(request: Segment, run: Run, models: Models) -> None:
+    from pipelines.dataset import segment
+
+    segment.run(request, run, models)
+
+
 def _convert(request: Convert, run: Run, models: Models) -> None:
     from pipelines.train import convert
 
     convert.run(request, run, models)
+
+
+def _train_lora(request: TrainLora, run: Run, models: Models) -> None:
+    from pipelines.train import lora
+
+    lora.run(request, run, models)
+
+
+def _train_inversion(request: TrainInversion, run: Run, models: Models) -> None:
+    from pipelines.train import inversion
+
+    inversion.run(request, run, models)
 
 
 def _fetch(request: Fetch, run: Run, models: Models) -> None:
@@ -40,6 +75,10 @@ def _fetch(request: Fetch, run: Run, models: Models) -> None:
 RUNNERS: dict[type[Request], Callable[..., None]] = {
     Inpaint: _inpaint,
     Text: _text,
+    TrainLora: _train_lora,
+    TrainInversion: _train_inversion,
+    Check: _check,
+    Segment: _segment,
     Export: _export,
     Convert: _convert,
     Fetch: _fetch,

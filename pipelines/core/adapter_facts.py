@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Literal
 from pydantic import BaseModel, ConfigDict
 
 from pipelines.core import adapter_names, files, safeload
-from pipelines.core.adapter_names import ENDINGS, PICKLES, SEVERAL, WIDTHS, Shape
+from pipelines.core.adapter_names import ENDINGS, PICKLES, SEVERAL, TOKEN_KEY, WIDTHS, Shape
 from pipelines.core.errors import BadInput
 
 Kind = Literal["lora", "dora", "inversion"]
@@ -73,7 +73,7 @@ def read(path: Path, name: str) -> Facts:
 def _facts(shapes: Mapping[str, Shape], metadata: Mapping[str, str], name: str) -> Facts:
     found = adapter_names.outline(shapes, name)
     stem = Path(name).stem
-    words = (stem,) if set(found.words) <= SEVERAL and found.words else tuple(found.words)
+    words = (metadata.get(TOKEN_KEY, stem),) if set(found.words) <= SEVERAL and found.words else tuple(found.words)
     width = adapter_names.text_width(found, shapes)
     dora = any("magnitude" in one for _, _, one in adapter_names.halves(found))
     return Facts(

@@ -24,6 +24,10 @@ PICKLES = (".bin", ".pt", ".ckpt", ".pth")
 ENDINGS = (".safetensors", *PICKLES)
 WEIGHTS_FILE = "pytorch_lora_weights.safetensors"
 """What a finished training, and most tools, call an adapter."""
+EMBEDDINGS_FILE = "learned_embeds.safetensors"
+"""What they call a new word."""
+TOKEN_KEY = "token"
+"""Where our own files note the word that their vectors are, as two text encoders' files do not say it."""
 WIDTHS = {768: "SD1.5", 1024: "SD2", 2048: "SDXL"}
 """Which family an adapter is for, by the width of the text it was trained with."""
 PARTS = {

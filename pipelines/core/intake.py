@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import adapter_facts, adapter_names, files, ids, library, requests, unfold
+from pipelines.core import adapter_facts, adapter_names, datasets, files, ids, library, requests, trainings, unfold
 from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.library import Library
@@ -32,6 +32,12 @@ def from_paths(request: Request, assets: Assets) -> Request:
 
     if isinstance(request, requests.Text):
         request = unfold.from_paths(request, assets)
+    if isinstance(request, requests.Training):
+        request = trainings.settled(request, assets.runs, paths=True)
+    if isinstance(request, requests.Check):
+        request = request.model_copy(update={"data": datasets.named(request.data, assets.runs, "data", paths=True)})
+    if isinstance(request, requests.Segment):
+        request = unfold.segment(request, assets, paths=True)
     ready = _changed(request, _knowing_adapters(take, assets), assets)
     if isinstance(ready, requests.Export):  # the worker that takes it up may stand in another folder
         data = tuple(str(Path(one).resolve()) if Path(one).is_dir() else one for one in ready.data)
@@ -63,6 +69,12 @@ def from_web(data: Mapping[str, Any], assets: Assets) -> Request:
 
     if isinstance(request, requests.Text):
         request = unfold.from_web(request, assets)
+    if isinstance(request, requests.Training):
+        request = trainings.settled(request, assets.runs, paths=False)
+    if isinstance(request, requests.Check):
+        request = request.model_copy(update={"data": datasets.named(request.data, assets.runs, "data", paths=False)})
+    if isinstance(request, requests.Segment):
+        request = unfold.segment(request, assets, paths=False)
     checked = _changed(request, _knowing_adapters(take, assets), assets)
     if isinstance(checked, requests.Export):
         for run in checked.data:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipelines.core import adapter_facts, files, ids
 from pipelines.core.adapter_facts import Facts
-from pipelines.core.adapter_names import WEIGHTS_FILE
+from pipelines.core.adapter_names import EMBEDDINGS_FILE, WEIGHTS_FILE
 from pipelines.core.assets import Asset, Assets
 from pipelines.core.errors import BadInput, Missing, Problem
 
@@ -217,8 +217,9 @@ def of_run(runs: Path, run: str) -> Path:
         raise Missing(f"there is no run {run[:40]!r}: name a run that trained an adapter")
     if not (folder / "result.json").is_file():
         raise Missing(f"run {run} is not finished: wait for it, or name another adapter")
-    path = folder / "weights" / WEIGHTS_FILE
-    if not path.is_file():
+    found = [folder / "weights" / name for name in (WEIGHTS_FILE, EMBEDDINGS_FILE)]
+    path = next((one for one in found if one.is_file()), None)
+    if path is None:
         raise Missing(f"run {run} made no adapter (weights/{WEIGHTS_FILE}): name a run that trained one")
     return path
 

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -96,8 +96,12 @@ class Run:
             self.tick(len(self._finished), count, force=True)
             batch = list(found)
             for index in batch:
-                self._queue.start_item(self.id, self._owner, index)
+                self.begin(index)
             yield batch
+
+    def begin(self, index: int) -> None:
+        """Count an attempt at an item before it is made. Raises Quarantined after three deaths on it, LostLease."""
+        self._queue.start_item(self.id, self._owner, index)
 
     def give_way(self) -> None:
         """In the middle of a long item that may stand still without harm: more urgent runs go first, here too."""
@@ -133,6 +137,18 @@ class Run:
         line = json.dumps({"time": round(time.time(), 3), **fields}, ensure_ascii=False, default=str)
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(line + "\n")
+
+    def rewind(self, keep: Callable[[Mapping[str, Any]], bool]) -> None:
+        """Takes the lines out of log.jsonl that `keep` turns down, and one that a killed process left half-written."""
+        path = self.folder / "log.jsonl"
+        if not path.exists():
+            return
+        kept = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError):
+                if keep(json.loads(line)):
+                    kept.append(line + "\n")
+        files.write_bytes(path, "".join(kept).encode())
 
     def save(self, index: int, painted: Painted) -> dict[str, Any]:
         """Write picture, masks and thumbnail, then commit the item. After a kill in between it is made again, equal."""
@@ -206,6 +222,30 @@ class Run:
         """Write result.json, the last file of a run."""
         (self.folder / "preview.jpg").unlink(missing_ok=True)
         files.write_json(self.folder / "result.json", {"task": self.request.task, **result})
+
+
+class Beside(Run):
+    """The same run in a process that computes along with the one that answers it: it writes and says nothing."""
+
+    def __init__(self, runs: Path, request: Request) -> None:
+        """`folder` is set by whoever hears of it from the process that answers."""
+        self.id, self.request = "", request
+        self.folder = runs
+        self.assets = Assets(runs)
+
+    def begin(self, index: int) -> None: ...
+
+    def give_way(self) -> None: ...
+
+    def tick(self, *said: Any, **more: Any) -> None: ...
+
+    def log(self, **fields: Any) -> None: ...
+
+    def rewind(self, keep: Callable[[Mapping[str, Any]], bool]) -> None: ...
+
+    def commit(self, index: int, row: Mapping[str, Any]) -> None: ...
+
+    def finish(self, result: Mapping[str, Any]) -> None: ...
 
 
 def list_finished(queue: Queue, id: str) -> None:

@@ -1,18 +1,18 @@
-"""What a text request names in one word and means in many: a folder of pictures, a prompt file, a finished training.
+"""What a request names in one word and means in many: a folder of pictures, a prompt file, a finished training.
 
 Puts in their place what they hold now, so that the run needs nothing else. Knows the stores; loads nothing.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import files, ids, library, projects, requests, runs
+from pipelines.core import files, ids, library, projects, requests, runs, trainings
 from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.requests.diffusion import MAX_PROMPT
+from pipelines.core.requests.segment import Segment
 from pipelines.core.requests.text import MOST_PROMPTS, Text
 
 ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
@@ -37,6 +37,15 @@ def from_web(request: Text, assets: Assets) -> Text:
     if request.prompt_file is not None:
         raise BadInput("prompt_file: over HTTP send the lines themselves, as prompts", "prompt_file")
     return _whole(_trained(request, assets, paths=False), request, assets, paths=False)
+
+
+def segment(request: Segment, assets: Assets, *, paths: bool) -> Segment:
+    """The request with each picture by itself, whether it named files, a folder, a project or a run. Raises so too."""
+    change = {
+        name: tuple(one for value in getattr(request, name) for one in _pictures(value, assets, name, paths=paths))
+        for name in ("data", "clean")
+    }
+    return request.model_copy(update=change)
 
 
 def prompts(path: Path) -> list[str]:
@@ -65,7 +74,7 @@ def prompts(path: Path) -> list[str]:
 
 def _whole(data: dict[str, Any], request: Text, assets: Assets, *, paths: bool) -> Text:
     """The request with its pictures one by one."""
-    found = [one for value in request.sources for one in _pictures(value, assets, paths=paths)]
+    found = [one for value in request.sources for one in _pictures(value, assets, "images", paths=paths)]
     many = request.images or found != list(request.sources)
     if many:
         taken = found[request.start :][: request.limit]
@@ -77,22 +86,22 @@ def _whole(data: dict[str, Any], request: Text, assets: Assets, *, paths: bool) 
     return ready
 
 
-def _pictures(value: str, assets: Assets, *, paths: bool) -> list[str]:
-    """What one value of `images` stands for: asset ids, files, or `RUN/images/00000.png`."""
+def _pictures(value: str, assets: Assets, field: str, *, paths: bool) -> list[str]:
+    """What one value of a field stands for: asset ids, files, or `RUN/images/00000.png`."""
     if ids.ASSET.fullmatch(value):
         return [value]
     if projects.ID.fullmatch(value):
         found = list(projects.Projects(assets.runs).get(value).assets)
-        return found or _none(value)
+        return found or _none(value, field)
     if ids.RUN.fullmatch(value):
         folder = assets.runs / value
         if not folder.is_dir():
-            raise Missing(f"images: there is no run {value}")
+            raise Missing(f"{field}: there is no run {value}")
         names = [f"images/{stem}.png" for stem in _stems(folder)]
-        return [str(folder / name) if paths else f"{value}/{name}" for name in names] or _none(value)
+        return [str(folder / name) if paths else f"{value}/{name}" for name in names] or _none(value, field)
     if paths and Path(value).is_dir():
         here = [one for one in Path(value).iterdir() if one.suffix.lower() in ENDINGS and one.is_file()]
-        return [str(one) for one in sorted(here, key=_order)] or _none(value)
+        return [str(one) for one in sorted(here, key=_order)] or _none(value, field)
     return [value]
 
 
@@ -104,8 +113,8 @@ def _stems(folder: Path) -> list[str]:
     return [stem for stem in stems if judged.get(stem) not in ("discarded", "deleted")]
 
 
-def _none(value: str) -> list[str]:
-    raise BadInput(f"images: {value} holds no picture (PNG, JPEG, TIFF, BMP or WEBP)", "images")
+def _none(value: str, field: str) -> list[str]:
+    raise BadInput(f"{field}: {value} holds no picture (PNG, JPEG, TIFF, BMP or WEBP)", field)
 
 
 def _order(path: Path) -> tuple[list[tuple[int, str]], str]:
@@ -124,7 +133,7 @@ def _trained(request: Text, assets: Assets, *, paths: bool) -> dict[str, Any]:
         folder = Path(request.from_run).resolve()
     path = library.of_run(folder.parent, folder.name)
     adapter = {"path": assets.put(path, path.name).id, "weight": 1.0}
-    said = training(folder)
+    said = trainings.request(folder)
     data |= {"from_run": None, "adapters": [adapter, *data.get("adapters", [])]}
     if data["base"] is None:
         if not said.get("base"):
@@ -134,15 +143,6 @@ def _trained(request: Text, assets: Assets, *, paths: bool) -> dict[str, Any]:
         data["prompt"] = prompt_of(said, request.trained)
     data.pop("trained", None)
     return data
-
-
-def training(folder: Path) -> Mapping[str, Any]:
-    """The request of a training, as it was asked; empty where its folder holds none that can be read."""
-    try:
-        found = json.loads((folder / "request.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def prompt_of(said: Mapping[str, Any], trained: str) -> str:

@@ -21,7 +21,7 @@ from pipelines.core.runs import Run
 from pipelines.generate import asking, sizes
 from pipelines.parts import ladder
 from pipelines.parts.family import Attached, Family
-from pipelines.parts.sampling import Ask, Step, sample
+from pipelines.parts.sampling import Ask, Step, pixels, sample
 
 
 @dataclass(frozen=True)
@@ -83,9 +83,9 @@ class _Maker:
             made = ladder.climb(
                 group, lambda some: self._made([together[one] for one in some], first), self.models, what
             )
-            for index, pixels in zip(group, made, strict=True):
+            for index, one in zip(group, made, strict=True):
                 if index in batch:
-                    self._save(index, together[index], pixels)
+                    self._save(index, together[index], one)
 
     def _made(self, ones: Sequence[Text], done: int) -> Tensor:
         """float32 [B, 3, H, W] in [0, 1]."""
@@ -110,7 +110,7 @@ class _Maker:
 
         def on_step(step: Step) -> None:
             note = f"picture {first + 1} of {self.total}, step {step.done} of {step.total}"
-            self.run.tick(done, self.total, note, lambda: _pixels(step.look()))
+            self.run.tick(done, self.total, note, lambda: pixels(step.look()))
 
         made = sample(self.base, ask, on_step)
         asking.check(made, self.base.name, self.models.device.dtype)
@@ -131,7 +131,7 @@ class _Maker:
         return Start(asset, torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1))), size)
 
     def _save(self, index: int, one: Text, made: Tensor) -> None:
-        picture, start, request = _pixels(made), self.start(one.image), self.request
+        picture, start, request = pixels(made), self.start(one.image), self.request
         row: dict[str, Any] = {
             "seed": one.seed,
             "base": one.base,
@@ -154,9 +154,3 @@ class _Maker:
 def _negative(request: Text) -> str:
     """What should not be seen: the request's own words, then those of its list."""
     return ", ".join(filter(None, (request.negative_prompt, negatives.words(request.negative_preset))))
-
-
-def _pixels(made: Tensor) -> np.ndarray:
-    """uint8 HxWx3 of [3, H, W] in [0, 1]."""
-    values = made.float().permute(1, 2, 0).numpy()
-    return images.from_float(values, like=np.empty((1, 1, 3), np.uint8))

@@ -13,7 +13,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from pipelines.core import adapter_names, safeload
-from pipelines.core.adapter_names import PICKLES, SEVERAL, Spelling
+from pipelines.core.adapter_names import PICKLES, SEVERAL, TOKEN_KEY, Spelling
 from pipelines.core.errors import BadInput
 
 
@@ -72,9 +72,8 @@ class Adapter:
             return {encoders[0]: dict(self.embeddings)} if self.embeddings else {}
         if len(encoders) < len(SEVERAL):
             raise BadInput(f"the word {self.name!r} is for two text encoders and this base has one: it is for SDXL")
-        return {
-            part: {self.name: self.embeddings[one]} for part, one in zip(encoders, sorted(SEVERAL)[::-1], strict=False)
-        }
+        word = self.metadata.get(TOKEN_KEY, self.name)
+        return {part: {word: self.embeddings[one]} for part, one in zip(encoders, sorted(SEVERAL)[::-1], strict=False)}
 
 
 def read(path: Path, name: str = "") -> Adapter:

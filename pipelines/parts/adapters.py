@@ -178,11 +178,11 @@ def _put_on(model: nn.Module, changes: Sequence[tuple[float, Mapping[str, Layer]
             )
             own = f"{number}{'d' if dora else ''}"
             inject_adapter_in_model(config, model, own)
-            _forget(model)
+            forget(model)
             names.append(own)
             for name, layer in group.items():
                 _fill(model.get_submodule(name), own, layer, weight)
-    for module in _wrapped(model).values():
+    for module in wrapped(model).values():
         module.set_adapter([name for name in names if name in module.lora_A])
     model.requires_grad_(False)
 
@@ -207,25 +207,31 @@ def _fill(module: Any, name: str, layer: Layer, weight: float) -> None:
         magnitude.weight = nn.Parameter(length.reshape(magnitude.weight.shape).to(base.dtype), requires_grad=False)
 
 
-def _wrapped(model: nn.Module) -> dict[str, Any]:
+def wrapped(model: nn.Module) -> dict[str, Any]:
+    """The modules of a model that peft has put its own around, by name."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     return {name: module for name, module in model.named_modules() if isinstance(module, BaseTunerLayer)}
 
 
-def _forget(model: nn.Module) -> None:
+def forget(model: nn.Module) -> None:
     """peft notes on the model what it holds, and warns of a second adapter; who holds what is known here."""
     if "peft_config" in vars(model):
         del model.peft_config
 
 
 def _take_off(model: nn.Module, training: bool, wanted_gradients: list[bool]) -> None:
-    for name, module in _wrapped(model).items():
-        above, _, last = name.rpartition(".")
-        setattr(model.get_submodule(above), last, module.get_base_layer())
+    for name, module in wrapped(model).items():
+        put(model, name, module.get_base_layer())
     for parameter, wanted in zip(model.parameters(), wanted_gradients, strict=True):
         parameter.requires_grad_(wanted)
     model.train(training)
+
+
+def put(model: nn.Module, name: str, module: nn.Module) -> None:
+    """A module in the place of another."""
+    above, _, last = name.rpartition(".")
+    setattr(model.get_submodule(above), last, module)
 
 
 @contextmanager

@@ -27,9 +27,9 @@ FAMILIES: dict[str, type[Family]] = {
 
 
 @contextmanager
-def opened(base: str, models: Models, *, rests: bool = False) -> Iterator[Family]:
+def opened(base: str, models: Models, *, rests: bool = False, dtype: str | None = None) -> Iterator[Family]:
     """A base by name, its parts in memory once however many pipelines use them. Raises Missing, BadInput, NoRoom."""
-    with opened_source(source_of(base), models, rests=rests) as family:
+    with opened_source(source_of(base), models, rests=rests, dtype=dtype) as family:
         yield family
 
 
@@ -50,22 +50,24 @@ def source_of(name: str) -> Source:
 
 
 @contextmanager
-def opened_source(source: Source, models: Models, *, rests: bool = False) -> Iterator[Family]:
+def opened_source(source: Source, models: Models, *, rests: bool = False, dtype: str | None = None) -> Iterator[Family]:
     """As `opened`, for parts wherever they are. A base that cannot be opened as a whole leaves nothing behind.
 
-    With `rests` its parts stay in main memory and come to the device in turn: slower, and room for larger bases.
+    `dtype` is the number format of its weights, the device's own unless said otherwise. With `rests` its parts stay in
+    main memory and come to the device in turn: slower, and room for larger bases.
     """
     family = FAMILIES[source.family]
     device = models.device
     home = "cpu" if rests else device.name
-    loader = Loader(source, family, device.dtype, home, tile_px=SMALL_TILE_PX if rests else TILE_PX)
+    dtype = dtype or device.dtype
+    loader = Loader(source, family, dtype, home, tile_px=SMALL_TILE_PX if rests else TILE_PX)
     before = {Key(**row["key"]) for row in models.report()}
     with ExitStack() as stack:
         held = {}
         try:
             for part in loader.look():
                 own = part == family.denoiser_part or not source.shared
-                key = Key(source.name if own else source.shared, part, device.dtype, home)
+                key = Key(source.name if own else source.shared, part, dtype, home)
                 held[part] = stack.enter_context(models.use(key, partial(loader.part, part)))
             kernels.put_on(held[family.denoiser_part], device.name)
             models.attention = kernels.attention(device.name)

@@ -152,6 +152,14 @@ class Family(ABC):
         """What the denoiser is to predict: noise, v (eq. 10, arXiv 2202.00512) or flow (arXiv 2210.02747)."""
 
     @abstractmethod
+    def draw_timesteps(self, count: int, generator: torch.Generator, low: float, high: float) -> Tensor:
+        """[B] timesteps to learn from, on the CPU; `low` and `high` in [0, 1] bound the share of the schedule."""
+
+    @abstractmethod
+    def noise_weights(self, timesteps: Tensor, gamma: float) -> Tensor:
+        """[B]: how much the loss at these timesteps counts, by min-SNR (2303.09556). Raises BadInput for a flow."""
+
+    @abstractmethod
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Text, beside: Tensor | None = None) -> Tensor:
         """The denoiser's answer. `beside` [B, 1 + C, h, w] is mask and masked latents, for a base that inpaints."""
 

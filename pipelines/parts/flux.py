@@ -17,7 +17,8 @@ from torch import Tensor
 
 from pipelines.core.errors import BadInput
 from pipelines.parts import original
-from pipelines.parts.family import Family, Guides, Source, Task, Text
+from pipelines.parts.family import Guides, Source, Task, Text
+from pipelines.parts.flowing import Flowing
 
 PATCH = 2
 """Latent cells a token is wide."""
@@ -25,7 +26,7 @@ TOLD = 1.0
 """The strength a guidance-distilled base is told while it learns: it is shown true pictures."""
 
 
-class Patched(Family):
+class Patched(Flowing):
     """What all FLUX share: a transformer over patches of 2x2 latent cells that follows a flow."""
 
     denoiser_part = "transformer"
@@ -53,18 +54,6 @@ class Patched(Family):
 
     def repacked(self, latents: Tensor) -> Tensor:
         return F.pixel_unshuffle(latents, PATCH).flatten(2).transpose(1, 2)
-
-    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        share = self._share(latents, timesteps)
-        return (1 - share) * latents + share * noise
-
-    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        return noise - latents
-
-    def _share(self, latents: Tensor, timesteps: Tensor) -> Tensor:
-        """[B, 1, 1, 1]: the share of noise at these timesteps."""
-        known = self.schedule.get("num_train_timesteps", 1000)
-        return (timesteps / known).to(latents).view(-1, *(1 for _ in latents.shape[1:]))
 
     def told(self, count: int) -> Tensor | None:
         """[B]: the strength a guidance-distilled base is told while it learns."""
@@ -134,7 +123,6 @@ class Flux(Patched):
         plain = not self.transformer.config.guidance_embeds and not self.schedule.get("use_dynamic_shifting")
         return min(self.text_length // 2 if plain else self.text_length, self.spoken["tokenizer_2"].model_max_length)
 
-    @torch.no_grad()
     def encode_prompt(self, prompts: Sequence[str], *, clip_skip: int = 0) -> Text:
         """`prompt_embeds` [B, n, width] of T5, `pooled_prompt_embeds` [B, width] of CLIP."""
         self.check_skip(clip_skip)
@@ -171,7 +159,7 @@ class Flux(Patched):
         words = text["prompt_embeds"]
         predicted = self.transformer(
             hidden_states=given,
-            timestep=timesteps / self.schedule.get("num_train_timesteps", 1000),
+            timestep=timesteps / self.known,
             guidance=self.told(count),
             pooled_projections=text["pooled_prompt_embeds"],
             encoder_hidden_states=words,

@@ -50,7 +50,6 @@ class Flux2(Patched):
         """Pictures to edit come one at a time: the pipeline shows every picture of a batch all of them."""
         return task == "edit"
 
-    @torch.no_grad()
     def encode_prompt(self, prompts: Sequence[str], *, clip_skip: int = 0) -> Text:
         """`prompt_embeds` [B, n, 3 x width]: the text as three layers of the language model see it."""
         self.check_skip(clip_skip)
@@ -126,7 +125,7 @@ class Flux2(Patched):
         words = text["prompt_embeds"]
         predicted = self.transformer(
             hidden_states=self.repacked(noisy),
-            timestep=timesteps / self.schedule.get("num_train_timesteps", 1000),
+            timestep=timesteps / self.known,
             guidance=self.told(len(noisy)),
             encoder_hidden_states=words,
             txt_ids=Flux2Pipeline._prepare_text_ids(words).to(noisy.device),

@@ -32,9 +32,10 @@ def prompts(
     if len(masks) < 2:
         yield
         return
-    wanted = [
-        base.encode_prompt([own[number] for own in others], clip_skip=clip_skip) for number in range(len(masks) - 1)
-    ]
+    with torch.no_grad():
+        wanted = [
+            base.encode_prompt([own[number] for own in others], clip_skip=clip_skip) for number in range(len(masks) - 1)
+        ]
     shares = _shares(masks)
     forward = base.denoiser.forward
     inside = False

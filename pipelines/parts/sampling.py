@@ -10,10 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipelines.core import images
 from pipelines.core.errors import BadInput
 from pipelines.parts import previews
 from pipelines.parts.family import Family, Task
@@ -168,6 +170,12 @@ def steps_for(ask: Ask) -> int:
 def generators(seeds: Sequence[int]) -> list[torch.Generator]:
     """One for each picture; on the CPU, so that a seed means the same on every machine."""
     return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def pixels(made: Tensor) -> np.ndarray:
+    """uint8 HxWx3 of one picture [3, H, W] in [0, 1]."""
+    values = made.float().permute(1, 2, 0).numpy()
+    return images.from_float(values, like=np.empty((1, 1, 3), np.uint8))
 
 
 def in_cells(masks: Tensor, side_px: int) -> Tensor:

@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipelines.parts.family import Family, Task, Text
+from pipelines.parts.family import Task, Text
+from pipelines.parts.flowing import Flowing
 from pipelines.parts.sdxl import penultimate
 from pipelines.parts.stable_diffusion import check_beside, tokens
 
@@ -15,7 +16,7 @@ T5_TOKENS = 256
 """How many tokens of a prompt T5 reads: what SD3 was trained with."""
 
 
-class StableDiffusion3(Family):
+class StableDiffusion3(Flowing):
     """An opened SD3 (arXiv 2403.03206)."""
 
     denoiser_part = "transformer"
@@ -68,15 +69,6 @@ class StableDiffusion3(Family):
             return torch.zeros(len(prompts), T5_TOKENS, width, device=self.device)
         ids = tokens(self.spoken["tokenizer_3"], prompts, self.device, T5_TOKENS)
         return self.held["text_encoder_3"](ids)[0]
-
-    def add_noise(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        """Timesteps are sigmas x 1000: the schedule's shift is in which of them are drawn, not in what they mean."""
-        share = timesteps.to(latents) / int(self.schedule.get("num_train_timesteps", 1000))
-        share = share.view(-1, *(1 for _ in latents.shape[1:]))
-        return (1 - share) * latents + share * noise
-
-    def target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
-        return noise - latents
 
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Text, beside: Tensor | None = None) -> Tensor:
         check_beside(self, beside)

@@ -92,7 +92,6 @@ class StableDiffusionXL(Noising):
         }
 
 
-@torch.no_grad()
 def penultimate(encoder: Any, ids: Tensor, clip_skip: int) -> tuple[Tensor, Tensor]:
     """What a CLIP makes of tokens [B, n]: its layer before the last [B, n, width], and its first output, pooled or not.
 

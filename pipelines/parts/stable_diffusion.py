@@ -36,6 +36,18 @@ class Noising(Family):
             return self._noise.get_velocity(latents, noise, timesteps)
         return noise
 
+    def draw_timesteps(self, count: int, generator: torch.Generator, low: float, high: float) -> Tensor:
+        known = int(self.schedule.get("num_train_timesteps", 1000))
+        return torch.randint(round(low * known), max(round(high * known), 1), (count,), generator=generator)
+
+    def noise_weights(self, timesteps: Tensor, gamma: float) -> Tensor:
+        from diffusers.training_utils import compute_snr
+
+        ratio = compute_snr(self._noise, timesteps)
+        most = torch.clamp(ratio, max=gamma)
+        velocity = self.schedule.get("prediction_type") == "v_prediction"
+        return most / (ratio + 1) if velocity else most / ratio.clamp(min=1e-8)
+
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Text, beside: Tensor | None = None) -> Tensor:
         check_beside(self, beside)
         given = noisy if beside is None else torch.cat([noisy, beside], dim=1)
@@ -64,14 +76,13 @@ class StableDiffusion(Noising):
         Our own, as diffusers' fails on clip_skip with the CLIP of transformers 5. What passes 77 tokens is cut.
         """
         encoder = self.held["text_encoder"]
-        with torch.no_grad():
-            found = encoder(tokens(self.spoken["tokenizer"], prompts, self.device), output_hidden_states=True)
-            if clip_skip == 0:
-                return {"prompt_embeds": found.last_hidden_state}
-            check_skip(clip_skip, len(found.hidden_states) - 2)
-            final = getattr(encoder, "final_layer_norm", None)
-            norm = final if final is not None else encoder.text_model.final_layer_norm
-            return {"prompt_embeds": norm(found.hidden_states[-1 - clip_skip])}
+        found = encoder(tokens(self.spoken["tokenizer"], prompts, self.device), output_hidden_states=True)
+        if clip_skip == 0:
+            return {"prompt_embeds": found.last_hidden_state}
+        check_skip(clip_skip, len(found.hidden_states) - 2)
+        final = getattr(encoder, "final_layer_norm", None)
+        norm = final if final is not None else encoder.text_model.final_layer_norm
+        return {"prompt_embeds": norm(found.hidden_states[-1 - clip_skip])}
 
     def components(self) -> dict[str, Any]:
         return {

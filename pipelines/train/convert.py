@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from pipelines.core import files
-from pipelines.core.adapter_names import WEIGHTS_FILE
+from pipelines.core.adapter_names import EMBEDDINGS_FILE, WEIGHTS_FILE
 from pipelines.core.errors import DiskFull
 from pipelines.core.models import Models
 from pipelines.core.requests.convert import Convert
@@ -22,7 +22,6 @@ from pipelines.parts import adapter_files, adapter_forms
 from pipelines.parts.adapter_files import Adapter
 from pipelines.parts.adapters import Plan, Use, plan
 
-EMBEDDINGS_FILE = "learned_embeds.safetensors"
 BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 
 

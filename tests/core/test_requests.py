@@ -29,7 +29,10 @@ def test_a_task_is_parsed_under_its_own_name(name: str) -> None:
 
 REFUSED = [
     ({}, "task is missing"),
-    ({"task": "paint"}, "no task 'paint'; choose one of inpaint, text, export, convert, fetch"),
+    (
+        {"task": "paint"},
+        "no task 'paint'; choose one of inpaint, text, train-lora, train-inversion, check, segment, export,",
+    ),
     ({**GOOD, "severity": 1.5}, "severity = 1.5: input should be less than or equal to 1"),
     ({**GOOD, "severity": float("nan")}, "severity = nan"),
     ({**GOOD, "seed": 2**64}, "seed = 18446744073709551616: input should be less than or equal to 4294967295"),

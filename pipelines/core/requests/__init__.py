@@ -7,15 +7,22 @@ from pydantic import BaseModel, ValidationError
 
 from pipelines.core.errors import BadInput
 from pipelines.core.requests.base import FileKind, Lane, Part, Request
+from pipelines.core.requests.check import Check
 from pipelines.core.requests.convert import Convert
 from pipelines.core.requests.dataset import FORMATS, Export, Split
 from pipelines.core.requests.fetch import Fetch
 from pipelines.core.requests.generate import Inpaint, Region
+from pipelines.core.requests.segment import Segment
 from pipelines.core.requests.text import Text
+from pipelines.core.requests.train import Training, TrainInversion, TrainLora
 
 TASKS: dict[str, type[Request]] = {
     "inpaint": Inpaint,
     "text": Text,
+    "train-lora": TrainLora,
+    "train-inversion": TrainInversion,
+    "check": Check,
+    "segment": Segment,
     "export": Export,
     "convert": Convert,
     "fetch": Fetch,
@@ -24,6 +31,7 @@ TASKS: dict[str, type[Request]] = {
 __all__ = [
     "FORMATS",
     "TASKS",
+    "Check",
     "Convert",
     "Export",
     "Fetch",
@@ -33,8 +41,12 @@ __all__ = [
     "Part",
     "Region",
     "Request",
+    "Segment",
     "Split",
     "Text",
+    "TrainInversion",
+    "TrainLora",
+    "Training",
     "explain",
     "files",
     "parse",

@@ -1,0 +1,137 @@
+"""From what a training was asked to the pictures it learns from, held-out ones apart. Knows loaders and requests.
+
+Every fault of the data set is settled before the first step: by a choice of the request, or by a sentence.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from pipelines.core import datasets, images, projects
+from pipelines.core.assets import Assets
+from pipelines.core.errors import BadInput
+from pipelines.core.requests.train import Training
+from pipelines.core.runs import Run
+from pipelines.parts import faults, mending
+from pipelines.parts.faults import Findings
+from pipelines.parts.loaders import Example, mask_of
+
+
+@dataclass(frozen=True)
+class Material:
+    """The examples of a training."""
+
+    learned: tuple[Example, ...]
+    held: tuple[Example, ...]
+    """Kept back, to see how well it does on what it never saw."""
+    ordinary: tuple[Example, ...] = ()
+    """Prior preservation: of the ordinary kind."""
+
+
+def gather(request: Training, run: Run) -> Material:
+    """The examples that a training asks for. Raises BadInput naming every fault that nobody has settled, Missing."""
+    found = _wanted(_examples(request.data, request, run), request)
+    learned, held = _held_back(_first(found, request.train_share), request)
+    ordinary: Sequence[Example] = ()
+    if request.class_data is not None:
+        ordinary = _examples(request.class_data, request, run)
+    return Material(tuple(learned), tuple(held), tuple(ordinary))
+
+
+def read(example: Example) -> tuple[np.ndarray, np.ndarray]:
+    """(float32 HxWx3 in [0, 1], bool HxW: its defect). Raises BadInput, Missing."""
+    pixels = images.read(example.image).pixels
+    return images.to_float(pixels, images.white(pixels)), mask_of(example, pixels.shape[:2])
+
+
+def reader(example: Example) -> partial[tuple[np.ndarray, np.ndarray]]:
+    """`read` of this one, for later."""
+    return partial(read, example)
+
+
+def _examples(data: str, request: Training, run: Run) -> Sequence[Example]:
+    if projects.ID.fullmatch(data):
+        return _of_project(data, run.assets)
+
+    def tick(done: int, total: int) -> None:
+        run.tick(0, 1, f"looking the pictures through, {done} of {total}")
+
+    findings = _concerning(request, faults.look(datasets.folder(data, run.assets.runs), request.layout, tick))
+    kept = mending.apply(findings, dict(request.faults))
+    counts = findings.counts()
+    if counts:
+        run.log(faults=counts, choices=request.faults)
+    return kept
+
+
+def _concerning(request: Training, findings: Findings) -> Findings:
+    """Without the faults of pictures that this training has no use for: those of another defect alone."""
+    others = {
+        file
+        for example in findings.examples
+        if example.classes != () and request.defect not in example.classes
+        for file in (example.image, example.mask)
+    }
+    kept = [
+        fault
+        for fault in findings.faults
+        if not others.issuperset(fault.files) or (request.defect is not None and request.defect == fault.instead)
+    ]
+    return replace(findings, faults=tuple(kept))
+
+
+def _of_project(id: str, assets: Assets) -> list[Example]:
+    """A project's pictures are good parts: it knows of no defect in them."""
+    project = projects.Projects(assets.runs).get(id)
+    found = [Example(assets.get(one).path, group=one) for one in project.assets]
+    if not found:
+        raise BadInput(f"the project {project.name} holds no picture: add some under Data", "data")
+    return found
+
+
+def _wanted(examples: Sequence[Example], request: Training) -> list[Example]:
+    if request.defect is None:
+        good = [one for one in examples if not one.classes]
+        if good:
+            return good
+        raise BadInput(
+            f"the data set has no good pictures, only {_named(examples)}: name one of these in defect", "defect"
+        )
+    found = [_only(one, request.defect) for one in examples if request.defect in one.classes]
+    if not found:
+        raise BadInput(f"the data set has no defect {request.defect!r}; it has {_named(examples)}", "defect")
+    return found
+
+
+def _only(example: Example, defect: str) -> Example:
+    """Of several boxes those of one defect."""
+    return replace(example, boxes=tuple(box for box in example.boxes if box.defect == defect))
+
+
+def _named(examples: Sequence[Example]) -> str:
+    return ", ".join(sorted({name for one in examples for name in one.classes})) or "nothing with a name"
+
+
+def _first(examples: Sequence[Example], share: float) -> list[Example]:
+    """The first by name, at least one (section 7 of AnomalyDiffusion's protocol: the first third)."""
+    in_order = sorted(examples, key=lambda one: one.image)
+    return in_order[: max(1, int(len(in_order) * share))]
+
+
+def _held_back(examples: Sequence[Example], request: Training) -> tuple[list[Example], list[Example]]:
+    """What shares a group stays together; the same ones are held back each time."""
+    if not request.validation_split:
+        return list(examples), []
+    groups = sorted({one.group for one in examples}, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    if len(groups) < 2:
+        raise BadInput(
+            f"validation_split {request.validation_split:g}: {len(examples)} pictures of one part cannot be divided:"
+            " use 0",
+            "validation_split",
+        )
+    count = min(max(1, round(len(groups) * request.validation_split)), len(groups) - 1)
+    held = set(groups[:count])
+    return [one for one in examples if one.group not in held], [one for one in examples if one.group in held]
