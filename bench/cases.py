@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bench import diffusion
+from bench import diffusion, training
 from bench.harness import ROOT, Case, Gate
 from pipelines.core import images, kinds, requests, shapes
 from pipelines.core.assets import Assets
@@ -210,7 +210,15 @@ def _get(port: int, path: str, process: "subprocess.Popen[bytes]") -> bytes:
 def cpu() -> dict[str, Callable[[Path], Case]]:
     """What a machine without a GPU must keep."""
     drawn = {f"defect-{kind}": partial(defect, kind) for kind in kinds.load()}
-    return {**drawn, "png": png, "photograph": photograph, "export": export, "page": page, **diffusion.CPU}
+    return {
+        **drawn,
+        "png": png,
+        "photograph": photograph,
+        "export": export,
+        "page": page,
+        **diffusion.CPU,
+        **training.CPU,
+    }
 
 
 def gpu() -> dict[str, Callable[[Path], Case]]:
@@ -219,7 +227,7 @@ def gpu() -> dict[str, Callable[[Path], Case]]:
 
     if not torch.cuda.is_available():
         raise SystemExit("the suite gpu needs a CUDA device, and torch finds none here")
-    return diffusion.GPU
+    return {**diffusion.GPU, **training.GPU}
 
 
 SUITES = {"cpu": cpu, "gpu": gpu}

@@ -7,12 +7,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from pipelines.core import bases as known_bases
-from pipelines.core import ids, negatives, unfold
-from pipelines.core.adapter_names import WEIGHTS_FILE
+from pipelines.core import negatives, trainings, unfold
 from pipelines.core.assets import Asset
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.requests import Text
@@ -67,18 +67,14 @@ def offered(context: Context, say: Language, project: Any) -> dict[str, Any]:
 def _trainings(runs: Path) -> list[dict[str, str]]:
     """Finished trainings, newest first: what they trained on and called things."""
     found = []
-    folders = sorted((one.parents[1] for one in runs.glob(f"*/weights/{WEIGHTS_FILE}")), reverse=True)
-    for folder in folders[:MOST_TRAININGS]:
-        if not ids.RUN.fullmatch(folder.name) or not (folder / "result.json").is_file():
-            continue
-        said = unfold.training(folder)
+    for run, said in islice(trainings.finished(runs), MOST_TRAININGS):
         base = str(said.get("base") or "")
-        made = datetime.fromtimestamp((folder / "result.json").stat().st_mtime).strftime("%Y-%m-%d %H:%M")
+        made = datetime.fromtimestamp((runs / run / "result.json").stat().st_mtime).strftime("%Y-%m-%d %H:%M")
         words = {kind: unfold.prompt_of(said, kind) for kind in ("normal", "defect")}
         if words["normal"] == words["defect"]:
             words["normal"] = ""
         label = " · ".join(filter(None, (str(said.get("defect") or ""), base, made)))
-        found.append({"id": folder.name, "label": label, "base": base, **words})
+        found.append({"id": run, "label": label, "base": base, **words})
     return found
 
 

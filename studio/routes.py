@@ -16,7 +16,10 @@ from studio import (
     machine,
     masks,
     projects,
+    sets,
     shapes,
+    tensorboard,
+    trainings,
     uploads,
 )
 from studio.context import Context
@@ -44,6 +47,9 @@ def application(context: Context) -> api.Application:
         machine.router(context),
         projects.router(context),
         folders.router(context),
+        sets.router(context),
+        trainings.router(context),
+        tensorboard.router(context),
         docs.router,
         head.router,
         api.nothing_here(),

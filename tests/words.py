@@ -13,7 +13,17 @@ ROOT = Path(__file__).parents[1]
 # What speaks to somebody at the page; the command line and the reading of weights speak to others.
 SPEAKING = ("pipelines/core", "pipelines/parts", "pipelines/generate", "pipelines/train", "pipelines/dataset", "studio")
 SILENT = ("pipelines/core/safeload.py", "pipelines/core/noise.py")
-PROBLEMS = ("BadInput", "Missing", "Problem", "DiskFull", "Quarantined", "QueueFull", "NoRoom", "ValueError")
+PROBLEMS = (
+    "BadInput",
+    "Missing",
+    "Problem",
+    "DiskFull",
+    "Quarantined",
+    "QueueFull",
+    "NoRoom",
+    "Diverged",
+    "ValueError",
+)
 AT = {**dict.fromkeys(PROBLEMS, 0), "tick": 2, "Finding": 2, "State": 1, "_unusable": 2}
 """Where in a call the sentence stands."""
 

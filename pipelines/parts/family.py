@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -84,8 +85,9 @@ class Family(ABC):
         """The models an adapter may change, by part."""
         return {part: model for part, model in self.held.items() if part != "vae"}
 
-    @property
+    @cached_property
     def dtype(self) -> torch.dtype:
+        """Of the denoiser's weights; diffusers looks through all of them to say it."""
         return torch.empty(0, dtype=self.denoiser.dtype).dtype
 
     @property

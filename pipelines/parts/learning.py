@@ -46,7 +46,7 @@ class Learner:
         self.models = models
         self.shapes = shapes
         self.rank = rank
-        self._aside: dict[str, dict[str, Any]] = {}
+        self._wrapped = {part: adapters.wrapped(model) for part, model in models.items()}
 
     def parameters(self, part: str) -> list[nn.Parameter]:
         """What learns in a part, in an order that stays."""
@@ -73,7 +73,7 @@ class Learner:
     def begin_with(self, plan: Plan, name: str) -> None:
         """Starts from an adapter of a file: a smaller one fills the first ranks. Raises BadInput where it fits not."""
         for part, layers in plan.items():
-            there = self._modules(part) if part in self.models else {}
+            there = self._wrapped.get(part, {})
             missing = [module for module in layers if module not in there]
             if missing:
                 raise BadInput(
@@ -126,7 +126,7 @@ class Learner:
     def plan(self) -> Plan:
         """The change of each module as LoRA says it, to be written by parts/adapter_forms. LoHa and LoKr exactly so."""
         return {
-            part: {name: self._layer(module, self.shapes[part]) for name, module in self._modules(part).items()}
+            part: {name: self._layer(module, self.shapes[part]) for name, module in self._wrapped[part].items()}
             for part in self.models
         }
 
@@ -142,14 +142,11 @@ class Learner:
             layer.magnitude = module.lora_magnitude_vector[NAME].weight.detach().float().cpu().flatten()
         return layer
 
-    def _modules(self, part: str) -> dict[str, Any]:
-        return self._aside.get(part) or adapters.wrapped(self.models[part])
-
     def _named(self, part: str) -> list[tuple[str, nn.Parameter]]:
         """(name, what learns) of a part, in the order of the modules."""
         return [
             (f"{name}.{inner}", one)
-            for name, module in self._modules(part).items()
+            for name, module in self._wrapped[part].items()
             for inner, one in module.named_parameters()
             if NAME in inner.split(".")
         ]
@@ -157,16 +154,13 @@ class Learner:
     @contextmanager
     def aside(self) -> Iterator[None]:
         """The base as if nothing were on it; afterwards the adapter is back, as it was."""
-        kept = {part: adapters.wrapped(model) for part, model in self.models.items()}
-        for part, modules in kept.items():
+        for part, modules in self._wrapped.items():
             for name, module in modules.items():
                 adapters.put(self.models[part], name, module.get_base_layer())
-        self._aside = kept
         try:
             yield
         finally:
-            self._aside = {}
-            for part, modules in kept.items():
+            for part, modules in self._wrapped.items():
                 for name, module in modules.items():
                     adapters.put(self.models[part], name, module)
 

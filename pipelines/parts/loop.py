@@ -222,7 +222,6 @@ class _Training:
 
     def estimate(self) -> dict[str, Any]:
         """A few real steps: how long they take and how much memory; nothing is saved."""
-        cuda = self.accelerator.device.type == "cuda"
         seconds = []
         for number in range(TRIED):
             self.run.tick(number, TRIED, f"trying step {number + 1} of {TRIED}", force=True)
@@ -231,15 +230,20 @@ class _Training:
             self.unread[-1][3].tolist()  # waits for the device
             seconds.append(time.perf_counter() - began)
         step = sum(seconds[1:]) / (TRIED - 1)
-        memory = torch.cuda.max_memory_allocated() if cuda else psutil.Process().memory_info().rss
         return {
             "steps": self.steps,
             "seconds_a_step": step,
             "seconds": seconds[0] + step * (self.steps - 1),
-            "memory_bytes": memory,
+            "memory_bytes": self._memory(),
             "device": str(self.accelerator.device),
             "notes": self.notes,
         }
+
+    def _memory(self) -> int:
+        """The most it took of a GPU, or what this process takes now of the machine."""
+        if self.accelerator.device.type == "cuda":
+            return int(torch.cuda.max_memory_allocated())
+        return int(psutil.Process().memory_info().rss)
 
     def _take_up(self) -> None:
         found, damaged = checkpoints.newest(self.home)
@@ -338,24 +342,22 @@ class _Training:
             self._save()
             while wishes.made(self.run.folder, "pause"):
                 self._give_way()
-                self.run.tick(self.progress.step, self.steps, "paused", force=True)
+                self.run.tick(self.progress.step, self.steps, "it is paused", force=True)
                 time.sleep(PEOPLE_S)
             self.since, self.here = time.perf_counter(), 0
         if time.perf_counter() - self.people_at > PEOPLE_S:
             self._give_way()
             self.people_at = time.perf_counter()
-        self.run.tick(self.progress.step, self.steps, self._note())
+        step, steps = self.progress.step, self.steps
+        if self.here < 2:
+            self.run.tick(step, steps, f"step {step} of {steps}")
+        else:
+            left = duration((steps - step) * (time.perf_counter() - self.since) / self.here)
+            self.run.tick(step, steps, f"step {step} of {steps}, {left} left")
 
     def _give_way(self) -> None:
         with self.recipe.aside():
             self.run.give_way()
-
-    def _note(self) -> str:
-        step = f"step {self.progress.step} of {self.steps}"
-        if self.here < 2:
-            return step
-        left = (self.steps - self.progress.step) * (time.perf_counter() - self.since) / self.here
-        return f"{step}, {duration(left)} left"
 
     def _after(self) -> None:
         progress, request = self.progress, self.request
@@ -480,6 +482,7 @@ class _Training:
         return {
             "steps": progress.step,
             "processes": self.ranks,
+            "memory_bytes": self._memory(),
             "loss": progress.smoothed,
             "best": None if progress.best is None else {"score": progress.best[0], "step": progress.best[1]},
             "files": [f"weights/{name}" for name in written],

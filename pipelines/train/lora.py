@@ -39,9 +39,9 @@ def run(request: TrainLora, run: Run, models: Models) -> None:
     run.tick(0, 1, f"loading {bases.get(request.base).label}", force=True)
     with opened(request, models) as base, ExitStack() as stack:
         said = stack.enter_context(base.attached(_words(request, run)))
-        rows = _rows(found, request, said)
-        learner = stack.enter_context(_adapter(base, request, run))
-        recipe = _Lora(request, base, learner, rows, run)
+        rows = shown(found, request, said)
+        learner = stack.enter_context(adapter(base, request, run))
+        recipe = Recipe(request, base, learner, rows, run)
         recipe.feed.also(ordinary(request, base, found, run, recipe.side, learner.aside))
         result = loop.fit(recipe, request, len(rows.learned), run, base.device)
         about = {"base": request.base, "defect": request.defect, "stage": request.stage, "images": len(found.learned)}
@@ -66,12 +66,13 @@ class Rows:
     held: Sequence[Row]
 
 
-def _rows(found: Material, request: TrainLora, said: Attached) -> Rows:
+def shown(found: Material, request: TrainLora, said: Attached | None = None) -> Rows:
     """Each picture whole and, where the defect alone has a name, alone: as often as `part_share` says."""
 
     def row(example: Example, prompt: str, *, part: bool = False) -> Row:
         own = example.caption if request.use_captions and not part else ""
-        return Row(example.image.name, material.reader(example), said.prompt(own or prompt), part)
+        words = own or prompt
+        return Row(example.image.name, material.reader(example), said.prompt(words) if said else words, part)
 
     held = [row(one, request.whole_prompt) for one in found.held]
     whole = [row(one, request.whole_prompt) for one in found.learned]
@@ -92,7 +93,7 @@ def _rows(found: Material, request: TrainLora, said: Attached) -> Rows:
 
 
 @contextmanager
-def _adapter(base: Family, request: TrainLora, run: Run) -> Iterator[Learner]:
+def adapter(base: Family, request: TrainLora, run: Run) -> Iterator[Learner]:
     encoders = [
         part for part, model in base.models.items() if type(model).__name__ in LEARNING_TEXT and request.text_encoder
     ]
@@ -116,7 +117,7 @@ def _adapter(base: Family, request: TrainLora, run: Run) -> Iterator[Learner]:
         yield learner
 
 
-class _Lora(Denoising):
+class Recipe(Denoising):
     """The recipe that parts/loop asks."""
 
     def __init__(self, request: TrainLora, base: Family, learner: Learner, rows: Rows, run: Run) -> None:

@@ -18,6 +18,7 @@ from studio import canvas, pictures, restore, shelf, watch
 from studio.context import Context
 from studio.page import QUIET, Page
 from studio.restore import Restored
+from studio.tabs import which
 
 PAINT = "paint-where"
 """The id of the stage with the canvas."""
@@ -94,9 +95,14 @@ class Bring:
             return self._start(project, str(event.run), str(event.stem))
 
     def sent(self, order: Any, project: Any, held: Any) -> list[Any]:
-        """What another tab hands over: a project with its open picture, or a result to restore or to go on from."""
+        """What another tab hands over: a project with its open picture, a result to restore or to go on from, or what
+        the card is to hold (an adapter that was trained).
+        """
         if not isinstance(order, dict) or order.get("to") != "paint":
             return [gr.skip()] * 6
+        if isinstance(order.get("form"), dict):
+            card = which.laid_over(self.context, self.page.say, order["form"])
+            return [gr.skip(), gr.skip(), gr.skip(), card, gr.skip(), gr.skip()]
         run, stem = str(order.get("run", "")), str(order.get("stem", ""))
         with watch.refusals(self.page.say):
             if run and order.get("start"):

@@ -95,6 +95,13 @@ def wire(context: Context, page: Page, card: Any, painted: Any) -> None:
     card.preset(_changer(context, page.say), None, [card, painted], **QUIET)
 
 
+def laid_over(context: Context, say: Language, form: dict[str, Any]) -> Any:
+    """What sets the card to a form, with adapters in its menu that it may not know yet."""
+    now = str(time.time_ns())
+    menu = _menu(context, say, presets.own_folder(context.runs))
+    return gr.update(menu=menu, put={"form": {**form, "at": now}, "memory": False, "nonce": now})
+
+
 def _menu(context: Context, say: Language, own: Path) -> dict[str, Any]:
     """The menu as it is now; its time makes the widget hear of it also when nothing is new."""
     return {**menu.catalogue(say, own), "adapters": laid.offered(context), "at": str(time.time_ns())}

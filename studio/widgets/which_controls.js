@@ -3,7 +3,7 @@ const root = element.querySelector(".wh");
 // A value of null means that it was left alone. Knows the field's make and words; nothing of what it is for.
 
 const SHORT = 30;
-const shown_number = (value) => String(+Number(value).toFixed(3));
+const shown_number = (value) => String(Math.abs(value) < 0.05 ? +Number(value).toPrecision(3) : +Number(value).toFixed(3)); // 0.00002 is a learning rate
 
 function made(tag, more = {}, ...children) {
   const found = Object.assign(document.createElement(tag), more);
