@@ -84,6 +84,8 @@ class Toy:
         """A factor on the loss of each step."""
         self.stood_aside = 0
 
+    scored = False
+
     def before(self, step: int) -> None: ...
 
     def hold_back(self) -> None: ...

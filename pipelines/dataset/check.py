@@ -1,10 +1,11 @@
 """Looks a data set through and lists every fault, for a person to settle before a training. Changes nothing."""
 
-from pipelines.core import datasets
+from pipelines.core import datasets, projects
 from pipelines.core.models import Models
 from pipelines.core.requests.check import Check
 from pipelines.core.runs import Run
 from pipelines.parts import faults
+from pipelines.parts.loaders import project
 
 SHOWN = 5
 """Sentences of one kind that are told; how many there are is told beside them."""
@@ -17,7 +18,11 @@ def run(request: Check, run: Run, models: Models) -> None:
         def tick(done: int, total: int) -> None:
             run.tick(done, total, f"picture {done} of {total}")
 
-        found = faults.look(datasets.folder(request.data, run.assets.runs), request.layout, tick)
+        if projects.ID.fullmatch(request.data):
+            pictures = tuple(project.load(request.data, run.assets))
+            found = faults.Findings(run.folder, "project", pictures, ())
+        else:
+            found = faults.look(datasets.folder(request.data, run.assets.runs), request.layout, tick)
         classes: dict[str, int] = {}
         for example in found.examples:
             for name in example.classes:

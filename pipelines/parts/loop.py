@@ -79,6 +79,10 @@ class Recipe(Protocol):
     def groups(self) -> Sequence[Group]:
         """What learns, in an order that stays."""
 
+    @property
+    def scored(self) -> bool:
+        """Whether a look tells the loss on pictures held back: the best checkpoint is then the best by that."""
+
     def before(self, step: int) -> None:
         """Whatever changes with the step: a rank that grows."""
 
@@ -448,7 +452,7 @@ class _Training:
         if not optimizers.finite(self.parameters):
             self._give_up(progress.step, math.nan)
         score = progress.smoothed
-        if self.request.validation_split:  # two kinds of score do not compare
+        if self.recipe.scored:  # two kinds of score do not compare
             step, look = self.looked
             score = look.held_out if step == progress.step else None
         if score is not None and (progress.best is None or score < progress.best[0]):

@@ -11,13 +11,15 @@ from functools import partial
 import numpy as np
 
 from pipelines.core import datasets, images, projects
-from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput
 from pipelines.core.requests.train import Training
 from pipelines.core.runs import Run
 from pipelines.parts import faults, mending
 from pipelines.parts.faults import Findings
-from pipelines.parts.loaders import Example, mask_of
+from pipelines.parts.loaders import Example, mask_of, project
+
+LEAST_DIVIDED = 4
+"""Of fewer parts none is held back."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ def gather(request: Training, run: Run) -> Material:
     """The examples that a training asks for. Raises BadInput naming every fault that nobody has settled, Missing."""
     found = _wanted(_examples(request.data, request, run), request)
     learned, held = _held_back(_first(found, request.train_share), request)
+    if request.validation_split and not held:
+        run.log(note=f"none of {len(learned)} pictures is held back: they are too few to be divided")
     ordinary: Sequence[Example] = ()
     if request.class_data is not None:
         ordinary = _examples(request.class_data, request, run)
@@ -54,7 +58,7 @@ def reader(example: Example) -> partial[tuple[np.ndarray, np.ndarray]]:
 
 def _examples(data: str, request: Training, run: Run) -> Sequence[Example]:
     if projects.ID.fullmatch(data):
-        return _of_project(data, run.assets)
+        return project.load(data, run.assets)
 
     def tick(done: int, total: int) -> None:
         run.tick(0, 1, f"looking the pictures through, {done} of {total}")
@@ -81,15 +85,6 @@ def _concerning(request: Training, findings: Findings) -> Findings:
         if not others.issuperset(fault.files) or (request.defect is not None and request.defect == fault.instead)
     ]
     return replace(findings, faults=tuple(kept))
-
-
-def _of_project(id: str, assets: Assets) -> list[Example]:
-    """A project's pictures are good parts: it knows of no defect in them."""
-    project = projects.Projects(assets.runs).get(id)
-    found = [Example(assets.get(one).path, group=one) for one in project.assets]
-    if not found:
-        raise BadInput(f"the project {project.name} holds no picture: add some under Data", "data")
-    return found
 
 
 def _wanted(examples: Sequence[Example], request: Training) -> list[Example]:
@@ -126,12 +121,8 @@ def _held_back(examples: Sequence[Example], request: Training) -> tuple[list[Exa
     if not request.validation_split:
         return list(examples), []
     groups = sorted({one.group for one in examples}, key=lambda name: hashlib.sha256(name.encode()).hexdigest())
-    if len(groups) < 2:
-        raise BadInput(
-            f"validation_split {request.validation_split:g}: {len(examples)} pictures of one part cannot be divided:"
-            " use 0",
-            "validation_split",
-        )
+    if len(groups) < LEAST_DIVIDED:  # each is worth more to learn from than to be tested on
+        return list(examples), []
     count = min(max(1, round(len(groups) * request.validation_split)), len(groups) - 1)
     held = set(groups[:count])
     return [one for one in examples if one.group not in held], [one for one in examples if one.group in held]

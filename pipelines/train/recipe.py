@@ -71,6 +71,10 @@ class Denoising:
         plain = Settings(side=self.side, batch=1, augment=False, seed=request.seed)
         self.held = Feed(base, held, plain) if held else None
 
+    @property
+    def scored(self) -> bool:
+        return self.held is not None
+
     def prompts(self) -> Sequence[str]:
         """What it is taught to answer to, as the base reads it."""
         return list(dict.fromkeys(row.prompt for row in self.feed.rows))

@@ -40,7 +40,7 @@ def build(context: Context, page: Page) -> None:
             card = _draw(say)
     run = gr.BrowserState("", storage_key="flawsmith-trained", secret="flawsmith")
     _choices(context, page, card, seen)
-    _runs(context, page, card, run)
+    _runs(context, page, card, seen, run)
 
 
 def _draw(say: Language) -> Any:
@@ -87,8 +87,8 @@ def _choices(context: Context, page: Page, card: Any, seen: Any) -> None:
     seen.use(use, None, [page.sent, page.tabs], **QUIET)
 
 
-def _runs(context: Context, page: Page, card: Any, run: Any) -> None:
-    """Train submits, one training or one for each defect; the job bar follows the first of them."""
+def _runs(context: Context, page: Page, card: Any, seen: Any, run: Any) -> None:
+    """Train submits, one training or one a defect; the job bar follows the first of them, or one that goes on."""
     say = page.say
 
     def submit(held: Any) -> list[Any]:
@@ -118,7 +118,12 @@ def _runs(context: Context, page: Page, card: Any, run: Any) -> None:
         else:
             yield [gr.skip(), gr.skip()]
 
+    def resumed(event: gr.EventData) -> str:
+        return str(event.run)
+
     shown = [page.bar, page.stop]
     card.train(submit, card, [card, run], **QUIET).success(follow, run, shown, concurrency_limit=None, **QUIET)
+    gone_on = seen.resumed(resumed, None, run, **QUIET)
+    gone_on.success(follow, run, shown, concurrency_limit=None, **QUIET)
     card.estimate(estimated, card, card, **QUIET)
     page.here.arrive(again, run, shown, concurrency_limit=None, **QUIET)

@@ -135,7 +135,7 @@ const acts = {
   save: () => tell("POST", `/api/trainings/${one.id}/wishes/save`),
   pause: () => tell("POST", `/api/trainings/${one.id}/wishes/pause`),
   unpause: () => tell("DELETE", `/api/trainings/${one.id}/wishes/pause`),
-  resume: async () => { const { id, paused } = one; if (paused) await tell("DELETE", `/api/trainings/${id}/wishes/pause`); await tell("POST", `/api/runs/${id}/resume`); },
+  resume: async () => { const { id, paused } = one; if (paused) await tell("DELETE", `/api/trainings/${id}/wishes/pause`); await tell("POST", `/api/runs/${id}/resume`); trigger("resumed", { run: id }); },
   use: () => trigger("use", { run: one.id }),
   fresh: () => document.dispatchEvent(new CustomEvent("flawsmith-train-from", { detail: { from: from(), task: one.task, stage: one.stage ?? null, defect: one.defect, base: one.base, data: one.data, data_label: one.data_label } })),
   board: async () => { try { board = await asked(board?.running ? "DELETE" : "POST", "/api/tensorboard"); } catch (problem) { refuse(problem); } draw_board(); },

@@ -325,10 +325,6 @@ SENTENCES: list[tuple[dict[str, Any], str]] = [
     ({"target_modules": ["nothing"]}, "target_modules: no layer of the unet ends in nothing"),
     ({"mixed_precision": "fp16"}, "mixed_precision fp16 needs a GPU"),
     ({"base": "third", "snr_gamma": 5}, "snr_gamma = 5: third follows a flow"),
-    (
-        {"defect": "scratch", "validation_split": 0.5, "train_share": 0.1},
-        "validation_split 0.5: 1 pictures of one part",
-    ),
 ]
 
 

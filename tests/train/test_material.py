@@ -57,6 +57,8 @@ def test_pictures_of_one_part_are_held_back_together_and_always_the_same(runs: P
     assert len(found.held) == 2
     assert not set(names(found.held)) & set(names(found.learned))
     assert names(gathered(runs, data, validation_split=0.4).held) == names(found.held)
+    few = gathered(runs, data, defect="scratch", validation_split=0.4)
+    assert (len(few.learned), len(few.held)) == (3, 0), "of three pictures none can be spared"
 
 
 def test_a_project_a_run_and_a_data_set_by_its_id_are_pictures_too(runs: Path, data: Path) -> None:

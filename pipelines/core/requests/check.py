@@ -16,7 +16,7 @@ class Check(Request):
     task: Literal["check"] = "check"
     data: str = Field(
         min_length=1,
-        description="The pictures: a data set's folder, a run, or a data set by its id",
+        description="The pictures: a data set's folder, a run, a project, or a data set by its id",
         json_schema_extra={"file": "data"},
     )
     layout: Layout = Field("auto", description="How the data set is laid out; auto = found out by looking")

@@ -60,7 +60,10 @@ class Training(Request):
         1.0, gt=0, le=1, description="Share of the pictures to learn from, the first by name; the rest is for a test"
     )
     validation_split: float = Field(
-        0.0, ge=0, le=0.5, description="Share of the pictures held out, to see how well it does on what it never saw"
+        0.0,
+        ge=0,
+        le=0.5,
+        description="Share of the pictures held out, to see how well it does on what it never saw; of up to 3 none",
     )
 
     resolution: int | None = Field(
