@@ -9,8 +9,7 @@ from itertools import islice
 from typing import Any
 
 from pipelines.core import bases as known_bases
-from pipelines.core import intake, training_presets, trainings
-from pipelines.core.adapter_names import WEIGHTS_FILE
+from pipelines.core import intake, training_presets, trainings, unfold
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.library import Library
 from pipelines.core.requests import Training, TrainInversion, TrainLora
@@ -24,8 +23,6 @@ EVERY = "*"
 """Stands for every defect of the data set, a training each."""
 MOST_STARTS = 50
 MOST_AT_ONCE = 64
-PRODUCTS = (WEIGHTS_FILE, "learned_embeds.safetensors")
-"""What a training writes, below weights/ of its run."""
 TASKS: dict[str, type[Training]] = {"train-lora": TrainLora, "train-inversion": TrainInversion}
 
 _NUMBER = Limits(slider=False)
@@ -243,7 +240,7 @@ def submitted(context: Context, held: Any) -> list[str]:
 def weights(context: Context, run: str) -> str | None:
     """What a training has written so far that can be used, by its name among the run's files."""
     folder = context.runs / run / "weights"
-    return next((f"weights/{name}" for name in PRODUCTS if (folder / name).is_file()), None)
+    return next((f"weights/{name}" for name in trainings.PRODUCTS if (folder / name).is_file()), None)
 
 
 def used(context: Context, say: Language, run: str) -> dict[str, Any]:
@@ -263,7 +260,8 @@ def used(context: Context, say: Language, run: str) -> dict[str, Any]:
     common: dict[str, Any] = {"adapters": [{"path": entry.id, "weight": 1}]}
     if known is not None and "inpaint" in known.tasks and known.state().ready:
         common["base"] = base
-    return {"common": common, "adapter_names": {entry.id: entry.name}}
+    words = unfold.prompt_of(row.request, "defect") if row.task == "train-lora" else row.request["placeholder_token"]
+    return {"common": common, "adapter_names": {entry.id: entry.name}, "prompt": words}
 
 
 def _table(value: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.core import datasets, ids, requests
 from pipelines.core.adapter_names import EMBEDDINGS_FILE, WEIGHTS_FILE
 from pipelines.core.errors import BadInput
-from pipelines.core.requests.train import TrainLora
+from pipelines.core.requests.train import TrainInversion, TrainLora
 
 PRODUCTS = (WEIGHTS_FILE, EMBEDDINGS_FILE)
 
@@ -45,6 +45,8 @@ def settled(asked: requests.Training, runs: Path, *, paths: bool) -> requests.Tr
         change["class_data"] = datasets.named(asked.class_data, runs, "class_data", paths=paths)
     if isinstance(asked, TrainLora):
         change["instance_prompt"] = asked.whole_prompt  # who makes pictures with it later reads it there
+    if isinstance(asked, TrainInversion):
+        change["placeholder_token"] = asked.token
     if isinstance(asked, TrainLora) and asked.stage == 2 and asked.resume_from is None:
         found = stage_one(runs, asked.base, str(change["data"]))
         if found is None:

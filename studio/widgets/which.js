@@ -228,13 +228,14 @@ root.which = {
     keep();
     draw();
   },
-  // What was held in another window, another project, or by a finished picture. A `form` without an area leaves the canvas alone.
+  // What was held in another window, another project, or by a finished picture. A `form` without an area or a prompt leaves the canvas alone.
   put(form) {
     if (!form || !form.common || sent.has(form.at) || form.at === held.at) return;
     const { product: wanted = held.product, expert = held.expert, restored = null, adapter_names = {} } = form;
     held = { ...held, adapter_names, product: product(wanted) ? wanted : held.product, expert, restored, common: { ...held.common, ...form.common }, at: form.at };
     if (form.area) held.area = area_of(form.area);
-    if (form.area && canvas()) canvas().assign(copy(held.area));
+    if (form.prompt) held.area.prompt = form.prompt;
+    if ((form.area || form.prompt) && canvas()) canvas().assign(copy(held.area));
     keep();
     draw();
   },

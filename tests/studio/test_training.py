@@ -158,13 +158,15 @@ def test_of_several_trainings_none_is_queued_when_one_is_refused(context: Contex
 
 
 def test_a_finished_training_is_offered_to_begin_from_and_goes_to_paint(context: Context) -> None:
-    run = trained.training(context.runs, "done", base="tiny", data="dataset-0123456789ab", defect="scratch")
+    data, words = "dataset-0123456789ab", "a vfx with sks"
+    run = trained.training(context.runs, "done", base="tiny", data=data, defect="scratch", instance_prompt=words)
     (start,) = training.offered(context, SAY)["starts"]
     assert (start["id"], start["base"], start["defect"]) == (run, "tiny", "scratch")
     form = training.used(context, SAY, run)
     (entry,) = Library(context.runs).every().entries
     assert entry.name.startswith("scratch")
     assert form["common"]["adapters"] == [{"path": entry.id, "weight": 1}]
+    assert form["prompt"] == words
     assert training.used(context, SAY, run) == form  # a second time adds nothing
 
 
