@@ -22,6 +22,7 @@ PROBLEMS = (
     "QueueFull",
     "NoRoom",
     "Diverged",
+    "OutOfMemory",
     "ValueError",
 )
 AT = {**dict.fromkeys(PROBLEMS, 0), "tick": 2, "Finding": 2, "State": 1, "_unusable": 2}

@@ -19,11 +19,13 @@ from torch import Tensor
 
 from pipelines.core import checkpoints, wishes
 from pipelines.core.errors import BadInput, Cancelled, LostLease, Problem
+from pipelines.core.models import out_of_memory
 from pipelines.core.requests.train import Training
 from pipelines.core.runs import Run
 from pipelines.parts import optimizers, rates
 from pipelines.parts.chance import generator
 from pipelines.parts.curves import Curves
+from pipelines.parts.ladder import OutOfMemory
 from pipelines.parts.optimizers import Group
 from pipelines.parts.state import State, running_mean
 
@@ -169,7 +171,18 @@ def fit(recipe: Recipe, request: Training, rows: int, run: Run, device: torch.de
         accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision=precision(request, device))
         _share(run, accelerator)
         training = _Training(recipe, request, rows, run, accelerator)
-        return training.estimate() if request.estimate else training.go()
+        try:
+            return training.estimate() if request.estimate else training.go()
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            step = training.progress.step
+    # Outside the except: the error holds every tensor of the frames it came through.
+    raise OutOfMemory(
+        f"step {step + 1} does not fit into the memory of {device}: choose a train_batch_size below"
+        f" {request.train_batch_size} with more gradient_accumulation_steps, gradient_checkpointing, or a smaller"
+        " resolution; what is saved stays, and resume goes on from there"
+    )
 
 
 def _share(run: Run, accelerator: Any) -> None:

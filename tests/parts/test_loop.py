@@ -14,6 +14,7 @@ from pipelines.core import checkpoints, requests, wishes
 from pipelines.core.errors import BadInput, Cancelled
 from pipelines.core.requests import Training
 from pipelines.parts import loop, optimizers
+from pipelines.parts.ladder import OutOfMemory
 from pipelines.parts.loop import Diverged
 from pipelines.parts.optimizers import Group
 from pipelines.parts.state import learned
@@ -219,6 +220,27 @@ def test_a_loss_that_stays_bad_ends_it_with_the_last_good_checkpoint(spoiled: fl
         loop.fit(toy, request, 40, run, CPU)
     assert same(load_file(run.folder / "weights/toy.safetensors"), good)
     assert {one.name for one in (run.folder / "checkpoints").iterdir()} == {"checkpoint-000005"}
+
+
+def test_out_of_memory_is_a_sentence_and_what_was_saved_stays(runs: Path) -> None:
+    whole, _, _ = trained(runs)
+    request = asked()
+    toy = Toy(request)
+    loss = toy.loss
+
+    def full(at: Any) -> Any:
+        if at.step == 6:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return loss(at)
+
+    toy.loss = full  # type: ignore[method-assign]
+    run = held(runs, request)
+    with pytest.raises(
+        OutOfMemory, match="step 7 does not fit into the memory of cpu: choose a train_batch_size below 4"
+    ):
+        loop.fit(toy, request, 40, run, CPU)
+    loop.fit(Toy(request), request, 40, run, CPU)
+    assert same(load_file(run.folder / "weights/toy.safetensors"), whole)
 
 
 def test_the_running_mean_is_what_is_saved(runs: Path) -> None:

@@ -21,7 +21,7 @@ from pipelines.parts.adapters import Use
 from pipelines.parts.learning import Shape
 from pipelines.train.lora import rank_at
 from pipelines.worker import Worker
-from tests import tiny, training
+from tests import tiny, tiny_flux, training
 
 USUAL: dict[str, Any] = {
     "task": "train-lora",
@@ -44,6 +44,8 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.stable_diffusion(folder / "holes", in_channels=9)
     tiny.sdxl(folder / "large")
     tiny.sd3(folder / "third", t5_too=False)
+    tiny_flux.flux(folder / "flux")
+    tiny_flux.flux2(folder / "klein", kind="klein")
     return folder
 
 
@@ -271,12 +273,12 @@ def test_prior_preservation_weighs_the_ordinary_kind(worker: Worker, data: Path,
     assert (made / "class/00000.png").is_file()
 
 
-@pytest.mark.parametrize("base", ["holes", "large", "third"])
+@pytest.mark.parametrize("base", ["holes", "large", "third", "flux", "klein"])
 def test_every_family_learns(base: str, worker: Worker, data: Path) -> None:
     more = {"num_validation_images": 1, "max_train_steps": 2, "gradient_checkpointing": base == "third"}
     run = trained(worker, data, base=base, defect="scratch", **more)
     found = result(run)["changed"]
-    parts = {"holes": 2, "large": 3, "third": 3}[base]
+    parts = {"holes": 2, "large": 3, "third": 3, "flux": 2, "klein": 1}[base]
     assert len(found) == parts, found
     learned = {key.partition(".")[0] for key, one in weights(run).items() if "lora_B" in key and bool(one.any())}
     assert learned == set(found), "a part did not learn"
