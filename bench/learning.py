@@ -39,29 +39,24 @@ from pipelines.train import material, recipe
 from pipelines.worker import Worker
 from tests import tiny
 
-SIDE, DRAWN = 64, 128
-"""Pixels of a picture, and of what it is shrunk from."""
+SIDE, DRAWN = 64, 128  # pixels of a picture, and of what it is shrunk from
 SURFACES, EACH = ("brushed", "wood", "leather"), 200
 DAMAGED, DEFECT = "wood", "hole"
 GOOD, BAD, UNSEEN = 20, 12, 24
 """Pictures of the data set: good, with the defect, and with the defect of seeds that no training sees."""
-WIDTH, COLUMNS = 64, 8
-"""Of the text encoder; of a sheet."""
+WIDTH, COLUMNS = 64, 8  # of the text encoder; of a sheet
 LEVELS, DRAWS = tuple(0.05 + 0.1 * place for place in range(10)), 4
 """Shares of the schedule at which pictures held out are noised, each so often."""
-UNNAMED = 0.1
-"""Share of the pictures shown without words, so that the base can be guided."""
+KEPT, LARGE = 7, 30.0  # of the 12 numbers of 2 x 2 px; a constant beside latents that vary by 1
+UNNAMED = 0.1  # share of the pictures shown without words, so that the base can be guided
 
 COMMON: dict[str, Any] = {"task": "train-lora", "resolution": SIDE, "seed": 1}
-BASE = {**COMMON, "base": "start", "data": "surfaces", "max_train_steps": 1800, "train_batch_size": 16, "views": 4}
-BASE |= {"learning_rate": 1e-3, "lr_scheduler": "cosine", "lr_warmup_steps": 50, "use_ema": True, "ema_decay": 0.995}
-BASE |= {"checkpointing_steps": 200, "validation_steps": 400}
+BASE = {**COMMON, "base": "start", "data": "surfaces", "max_train_steps": 900, "train_batch_size": 16, "views": 4}
+BASE |= {"learning_rate": 1e-3, "lr_scheduler": "cosine", "lr_warmup_steps": 50, "use_ema": True, "ema_decay": 0.99}
+BASE |= {"checkpointing_steps": 150, "validation_steps": 450}
 LORA = {**COMMON, "base": "small", "layout": "mvtec", "train_batch_size": 8, "views": 8, "num_validation_images": 0}
-STAGE_1 = {**LORA, "stage": 1, "rank": 8, "max_train_steps": 200, "learning_rate": 1e-3}
-STAGE_2 = {**STAGE_1, "stage": 2, "max_train_steps": 400, "defect": DEFECT, "part_prompt": "sks"}
-
-
-# -- the pictures
+STAGE_1 = {**LORA, "stage": 1, "rank": 8, "max_train_steps": 120, "learning_rate": 1e-3}
+STAGE_2 = {**STAGE_1, "stage": 2, "max_train_steps": 250, "defect": DEFECT, "part_prompt": "sks"}
 
 
 def shrunk(picture: np.ndarray) -> np.ndarray:
@@ -84,11 +79,10 @@ def bad(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def write_pictures(folder: Path) -> None:
     """Surfaces to learn from, a data set in MVTec's layout, and damaged pictures that no training sees."""
-
     found = {f"surfaces/{one}/{seed:03d}": good(one, seed) for one in SURFACES for seed in range(EACH)}
     found |= {f"part/train/good/{number:03d}": good(DAMAGED, 1000 + number) for number in range(GOOD)}
     for number in range(BAD + UNSEEN):
-        home = folder / ("part" if number < BAD else "unseen")
+        home = "part" if number < BAD else "unseen"
         pair = (f"{home}/test/{DEFECT}/{number:03d}", f"{home}/ground_truth/{DEFECT}/{number:03d}_mask")
         found |= zip(pair, bad(2000 + number), strict=True)
     for name, pixels in found.items():
@@ -101,45 +95,82 @@ def tensor(pictures: Sequence[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-# -- the base
+def principal(rows: Tensor, count: int) -> Tensor:
+    """[count, D]: the main directions of rows [N, D], each as long as makes what it measures vary by 1."""
+    values, directions = torch.linalg.eigh(torch.cov(rows.T))
+    return (directions[:, -count:] / values[-count:].sqrt()).T.flip(0)
 
 
-def autoencoder(pictures: Tensor, steps: int = 900, batch: int = 8, rate: float = 4e-3) -> Any:
-    """Learned on pictures [N, 3, H, W] in [-1, 1]: first on crops of them, which is fast, at last on all of them."""
-    from diffusers import AutoencoderKL
-
-    blocks: dict[str, Any] = {
-        "down_block_types": ["DownEncoderBlock2D"] * 3,
-        "up_block_types": ["UpDecoderBlock2D"] * 3,
-    }
-    blocks |= {"block_out_channels": (16, 32, 32), "norm_num_groups": 8, "mid_block_add_attention": False}
-    torch.manual_seed(0)
-    vae: Any = AutoencoderKL(**blocks, sample_size=SIDE)
-    optimizer = torch.optim.AdamW(vae.parameters(), weight_decay=0.0, fused=True)
-    for step in range(steps):
-        optimizer.param_groups[0]["lr"] = rate * rates.factor("cosine", step, steps, 20)
-        draws, seen = generator(1, step, "crop"), pictures[picked(1, step, batch, len(pictures))]
-        if step < 0.8 * steps:
-            top, left = torch.randint(0, SIDE // 2, (2,), generator=draws).tolist()
-            seen = seen[:, :, top : top + SIDE // 2, left : left + SIDE // 2]
-        mean = vae.encode(seen).latent_dist.mean
-        off = vae.decode(mean + 0.05 * torch.randn(mean.shape, generator=draws)).sample - seen
-        optimizer.zero_grad()
-        (off.abs().mean() + torch.nn.functional.avg_pool2d(off, 4).abs().mean()).backward()
-        torch.nn.utils.clip_grad_norm_(vae.parameters(), 1.0)
-        optimizer.step()
-    torch.nn.init.zeros_(vae.quant_conv.weight[4:])
-    torch.nn.init.constant_(vae.quant_conv.bias[4:], -12.0)  # the logarithm of how much its latents vary by chance
-    with torch.no_grad():
-        vae.register_to_config(scaling_factor=1 / float(vae.encode(pictures[::5]).latent_dist.mean.std()))
-    return vae
+def cut(pictures: Tensor) -> Tensor:
+    """[N, C, H, W] -> [N, 4 C, H / 2, W / 2], the four pixels of a square beside one another."""
+    return torch.nn.functional.pixel_unshuffle(pictures, 2)
 
 
 @torch.no_grad()
-def psnr(net: Any, pictures: Tensor) -> float:
-    """dB, the mean over pictures [N, 3, H, W] in [-1, 1]."""
-    off = net.decode(net.encode(pictures).latent_dist.mean).sample.clamp(-1, 1) - pictures
-    return float(-10 * (off.square().mean((1, 2, 3)) / 4).log10().mean())
+def set_encoder(vae: Any, pictures: Tensor) -> None:
+    """Exact principal components of 4 x 4 px, by what the layers can do: z = silu(z) - silu(-z), and beside each +-z
+    stands a constant so large that the norm of its group hardly depends on the picture."""
+    encoder, first = vae.encoder, principal(cut(pictures).movedim(1, -1).flatten(0, -2), KEPT)
+    fine = torch.einsum("ki,nihw->nkhw", first, cut(pictures))
+    second = principal(cut(fine).movedim(1, -1).flatten(0, -2), 4)
+    middle = second @ cut(fine).mean((0, 2, 3))
+    for one in encoder.modules():
+        if type(one).__name__ == "ResnetBlock2D":
+            torch.nn.init.zeros_(one.conv2.weight), torch.nn.init.zeros_(one.conv2.bias)
+    blocks = encoder.down_blocks
+    halves = (blocks[0].downsamplers[0].conv, blocks[1].downsamplers[0].conv)
+    shortcuts = (blocks[1].resnets[0].conv_shortcut, blocks[2].resnets[0].conv_shortcut)
+    for one in (encoder.conv_in, *halves, *shortcuts, encoder.conv_out, vae.quant_conv):
+        torch.nn.init.zeros_(one.weight), torch.nn.init.zeros_(one.bias)
+    encoder.conv_in.bias[3] = 1.0  # the constant goes along as one more channel
+    for channel in range(3):
+        encoder.conv_in.weight[channel, channel, 1, 1] = 1.0
+    for half, count in zip(halves, (3, KEPT), strict=True):
+        for place in range(4 * count):
+            half.weight[place, place // 4, place % 4 // 2, place % 2] = 1.0
+        half.weight[4 * count, count, 0, 0] = 1.0
+    shortcuts[0].weight[:KEPT, :12, 0, 0], shortcuts[0].weight[KEPT, 12] = first, 1.0
+    encoder.conv_norm_out.weight.fill_(((LARGE**2 + 1) / 2) ** 0.5)
+    torch.nn.init.zeros_(encoder.conv_norm_out.bias)
+    for place in range(4):
+        for sign, row in ((1.0, 4 * place), (-1.0, 4 * place + 1)):
+            shortcuts[1].weight[row, : 4 * KEPT, 0, 0] = sign * second[place]
+            shortcuts[1].bias[row] = -sign * middle[place]
+            shortcuts[1].weight[row + 2, 4 * KEPT] = sign * LARGE
+            encoder.conv_out.weight[place, row, 1, 1] = sign
+    for place in range(4):
+        vae.quant_conv.weight[place, place] = 1.0
+    vae.quant_conv.bias[4:] = -12.0  # the logarithm of how much its latents vary by chance
+
+
+def autoencoder(pictures: Tensor, steps: int = 1000, batch: int = 8, rate: float = 4e-3) -> Any:
+    """Encodes as reckoned; learns to decode, first crops of pictures [N, 3, H, W] in [-1, 1], at last all of them."""
+    from diffusers import AutoencoderKL
+
+    sizes: dict[str, Any] = {"block_out_channels": (16, 32, 32), "norm_num_groups": 8, "sample_size": SIDE}
+    sizes |= {"down_block_types": ["DownEncoderBlock2D"] * 3, "up_block_types": ["UpDecoderBlock2D"] * 3}
+    torch.manual_seed(0)
+    vae: Any = AutoencoderKL(**sizes, mid_block_add_attention=False, scaling_factor=1.0)
+    set_encoder(vae, pictures)
+    with torch.no_grad():
+        latents = torch.cat([vae.encode(some).latent_dist.mean for some in pictures.split(20)])
+    learned = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
+    optimizer = torch.optim.AdamW(learned, weight_decay=0.0, fused=True)
+    cells = SIDE // 8
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = rate * rates.factor("cosine", step, steps, 20)
+        draws, chosen = generator(1, step, "crop"), picked(1, step, batch, len(pictures))
+        seen, given = pictures[chosen], latents[chosen]
+        if step < 0.85 * steps:
+            top, left = torch.randint(0, cells + 1, (2,), generator=draws).tolist()
+            given = given[:, :, top : top + cells, left : left + cells]
+            seen = seen[:, :, 4 * top : 4 * (top + cells), 4 * left : 4 * (left + cells)]
+        off = vae.decode(given + 0.02 * torch.randn(given.shape, generator=draws)).sample - seen
+        optimizer.zero_grad()
+        (off.abs().mean() + torch.nn.functional.avg_pool2d(off, 4).abs().mean()).backward()
+        torch.nn.utils.clip_grad_norm_(learned, 1.0)
+        optimizer.step()
+    return vae
 
 
 def save_start(folder: Path, vae: Any) -> None:
@@ -175,12 +206,10 @@ class Drawing(recipe.Denoising):
         return ["" if quiet else prompt for prompt, quiet in zip(batch.prompts, silent.tolist(), strict=True)]
 
     def tensors(self) -> dict[str, Tensor]:
-        return {name: one.detach() for name, one in self.net.named_parameters()}
+        return dict(self.net.state_dict())
 
-    @torch.no_grad()
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        for name, one in self.net.named_parameters():
-            one.copy_(tensors[name])
+        self.net.load_state_dict(tensors)
 
     def aside(self) -> AbstractContextManager[None]:
         return nullcontext()
@@ -190,11 +219,8 @@ class Drawing(recipe.Denoising):
         return [one.name for one in folder.iterdir()]
 
 
-# -- the steps, each one run; one that is done is not done again
-
-
 class Bench:
-    """The folder, who works in it, and until when."""
+    """The folder, who works in it, and until when. Each training is one run; one that is done is not done again."""
 
     def __init__(self, out: Path, worker: Worker, minutes: float) -> None:
         self.out, self.worker, self.until = out, worker, time.monotonic() + 60 * minutes
@@ -229,7 +255,10 @@ class Bench:
             prompts = [f"a photo of {one}" for one in SURFACES]
             made = denoising.samples(base, None, prompts, COLUMNS, 7, SIDE, lambda step: None)
             write_sheet(self.out / "base.png", {**real, **made})
-            return psnr(base.vae, tensor([one for pictures in real.values() for one in pictures]))
+            seen = tensor([one for pictures in real.values() for one in pictures])
+            with torch.no_grad():
+                off = base.decode(base.scaled(base.encode_image(seen).mode())) - seen
+            return float(-10 * (off.square().mean((1, 2, 3)) / 4).log10().mean())
 
     def ask(self, name: str, fields: Mapping[str, Any]) -> Path:
         """A request as anybody's, through the worker, to the adapter."""
@@ -268,9 +297,6 @@ class Bench:
         return losses
 
 
-# -- what came of it
-
-
 @torch.no_grad()
 def masked(base: Family, examples: Sequence[Example], prompt: str) -> dict[str, Any]:
     """How far the base is off in the defect's latent cells and elsewhere, always in the same noise; by level too."""
@@ -290,7 +316,7 @@ def masked(base: Family, examples: Sequence[Example], prompt: str) -> dict[str, 
 
 
 def write_sheet(path: Path, shown: Mapping[str, Sequence[np.ndarray]]) -> None:
-    """Rows of pictures, three times as large, each pixel a square."""
+    """Rows of pictures, three times as large."""
     large = [[one.repeat(3, 0).repeat(3, 1) for one in row] for row in shown.values()]
     images.write_png(path, sheets.grid(large, list(shown), [""] * COLUMNS, 3 * SIDE))
 

@@ -22,7 +22,7 @@ from pipelines.core.errors import BadInput, Cancelled, LostLease, Problem
 from pipelines.core.models import out_of_memory
 from pipelines.core.requests.train import Training
 from pipelines.core.runs import Run
-from pipelines.parts import optimizers, rates
+from pipelines.parts import optimizers, rates, sheets
 from pipelines.parts.chance import generator
 from pipelines.parts.curves import Curves
 from pipelines.parts.ladder import OutOfMemory
@@ -408,7 +408,7 @@ class _Training:
             numbers = {"loss": total, **dict(zip(names, losses, strict=True))} if len(names) > 1 else {"loss": total}
             self._tell(step + 1, {**numbers, "learning_rate": rate, "grad_norm": norm})
             if progress.bad > BAD_STEPS:
-                self._give_up(step + 1, total)
+                self._give_up(step + 1, total, norm)
 
     def _tell(self, step: int, numbers: Mapping[str, float]) -> None:
         shown = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
@@ -416,17 +416,20 @@ class _Training:
         if self.curves:
             self.curves.note(step, numbers)
 
-    def _give_up(self, step: int, total: float) -> None:
-        what = f"{total:.3g}" if math.isfinite(total) else "no number"
+    def _give_up(self, step: int, total: float, norm: float) -> None:
+        """Ends it with the last good checkpoint as its product."""
+        limit = self.request.learning_rate
         found, _ = checkpoints.newest(self.home)
-        kept = "nothing was saved before"
-        if found is not None:
-            self.recipe.load(self.state.read(found.folder, found.facts))
-            self._product()
-            kept = f"what it had learned by step {found.step} is kept"
+        if found is None:
+            raise Diverged(
+                f"the training went astray at step {step} (loss {total:.3g}, gradient {norm:.3g}) before anything was"
+                f" saved: start again with a learning_rate below {limit:g}"
+            )
+        self.recipe.load(self.state.read(found.folder, found.facts))
+        self._product()
         raise Diverged(
-            f"the loss was {what} for {BAD_STEPS + 1} steps in a row, at step {step}: {kept}; start again with a"
-            f" learning_rate below {self.request.learning_rate:g}"
+            f"the training went astray at step {step} (loss {total:.3g}, gradient {norm:.3g}): what it had learned by"
+            f" step {found.step} is kept; start again with a learning_rate below {limit:g}"
         )
 
     # -- what stays
@@ -452,9 +455,8 @@ class _Training:
         self.run.log(step=step, samples=files, **numbers)
         if self.curves:
             self.curves.note(step, numbers)
-        shown = [picture for pictures in look.pictures.values() for picture in pictures]
-        if shown:
-            self.run.tick(step, self.steps, preview=np.hstack(shown[:4]), force=True)
+        if shown := [picture for pictures in look.pictures.values() for picture in pictures]:
+            self.run.tick(step, self.steps, preview=sheets.contact(shown), force=True)
 
     def _save(self) -> None:
         """A checkpoint of this step. None of weights that are no numbers, and none in the middle of bad steps."""
@@ -463,7 +465,7 @@ class _Training:
         if self.rank or progress.bad or not progress.step:
             return
         if not optimizers.finite(self.parameters):
-            self._give_up(progress.step, math.nan)
+            self._give_up(progress.step, math.nan, math.nan)
         score = progress.smoothed
         if self.recipe.scored:  # two kinds of score do not compare
             step, look = self.looked

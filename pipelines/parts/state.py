@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from pipelines.core import files
 from pipelines.parts import optimizers
 
 FILE = "state.safetensors"
@@ -28,11 +29,12 @@ class State:
     """torch's GradScaler, with fp16."""
 
     def write(self, folder: Path, learned: Mapping[str, Tensor]) -> None:
-        """Its tensors. `facts` goes beside them."""
+        """Its tensors. `facts` goes beside them. Raises DiskFull, Problem."""
         remembered, _ = optimizers.pack(self.optimizer)
         parts = ((LEARNED, learned), (REMEMBERED, remembered), (MEAN, self._shadows()))
         tensors = {f"{start}{key}": one.detach().cpu() for start, part in parts for key, one in part.items()}
-        save_file({key: one.contiguous().clone() for key, one in tensors.items()}, str(folder / FILE))
+        # not save_file: on a full disk it leaves a torn file and an error of its own
+        files.write_bytes(folder / FILE, save({key: one.contiguous() for key, one in tensors.items()}))
 
     def facts(self) -> dict[str, Any]:
         """What is no tensor, fit for JSON."""

@@ -1,6 +1,8 @@
 """Adapters that learn, end to end on tiny bases of the real classes: stages, kinds, growth, resume, use elsewhere."""
 
+import errno
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -320,6 +322,40 @@ def test_a_picture_let_in_between_two_steps_is_as_without_the_training(
         assert made == (alone / "images/00000.png").read_bytes()
         monkeypatch.setattr(queue, "progress", progress)
         assert same(weights(whole), weights(trained(worker, data, learning_rate=0.1)))
+
+
+def test_a_learning_rate_that_explodes_ends_with_the_last_good_checkpoint(worker: Worker, data: Path) -> None:
+    row, run = answered(worker, data, learning_rate=10.0, max_train_steps=40)
+    assert (row.state, row.code) == ("failed", "diverged")
+    assert "is kept; start again with a learning_rate below 10" in str(row.sentence)
+    assert all(bool(one.isfinite().all()) for one in weights(run).values())
+
+
+def test_an_adapter_of_another_base_is_refused_before_the_first_step(worker: Worker, data: Path) -> None:
+    large = trained(worker, data, base="large", max_train_steps=1)
+    row, run = answered(worker, data, resume_from=large.name)
+    assert row.state == "failed"
+    assert "which tiny has not" in str(row.sentence)
+    assert not (run / "checkpoints").exists()
+
+
+def test_a_disk_that_cannot_be_written_loses_no_training(
+    worker: Worker, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trained(worker, data)
+    full, fsync = [True], os.fsync
+
+    def syncing(number: int) -> None:
+        if full[0] and "checkpoints" in os.readlink(f"/proc/self/fd/{number}"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        fsync(number)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    row, run = answered(worker, data)
+    assert row.state == "waiting_disk"
+    full[0] = False
+    assert training.again(worker, run.name).state == "done"
+    assert same(weights(run), weights(whole))
 
 
 SENTENCES: list[tuple[dict[str, Any], str]] = [
