@@ -52,6 +52,23 @@ def picture(steps: int, side: int = 512) -> int:
     return steps * once + counter.get_total_flops() - once
 
 
+@cache
+def step(batch: int, side: int = 512) -> int:
+    """Operations of a LoRA step on kept latents and words: the UNet forward, and back through its activations.
+
+    Its weights are frozen, so nothing is computed for them; what the adapter itself adds is under a tenth.
+    """
+    from diffusers import UNet2DConditionModel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    cells = side // 8
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        unet = UNet2DConditionModel(**UNET).requires_grad_(False)
+        latents = torch.empty(batch, 4, cells, cells, requires_grad=True)
+        unet(latents, torch.empty(batch), torch.empty(batch, 77, 768)).sample.sum().backward()
+    return counter.get_total_flops()
+
+
 def floor(operations: int, card: str) -> float | None:
     """Seconds that a card needs at least; None for one whose peak is not known."""
     peak = next((value for name, value in PEAK.items() if name in card), None)

@@ -130,10 +130,10 @@ def set_encoder(vae: Any, pictures: Tensor) -> None:
             half.weight[place, place // 4, place % 4 // 2, place % 2] = 1.0
         half.weight[4 * count, count, 0, 0] = 1.0
     shortcuts[0].weight[:KEPT, :12, 0, 0], shortcuts[0].weight[KEPT, 12] = first, 1.0
-    encoder.conv_norm_out.weight.fill_(((LARGE**2 + 1) / 2) ** 0.5)
+    encoder.conv_norm_out.weight.fill_(((LARGE**2 + 1) / 4) ** 0.5)
     torch.nn.init.zeros_(encoder.conv_norm_out.bias)
     for place in range(4):
-        for sign, row in ((1.0, 4 * place), (-1.0, 4 * place + 1)):
+        for sign, row in ((1.0, 8 * place), (-1.0, 8 * place + 1)):
             shortcuts[1].weight[row, : 4 * KEPT, 0, 0] = sign * second[place]
             shortcuts[1].bias[row] = -sign * middle[place]
             shortcuts[1].weight[row + 2, 4 * KEPT] = sign * LARGE
@@ -147,7 +147,7 @@ def autoencoder(pictures: Tensor, steps: int = 1000, batch: int = 8, rate: float
     """Encodes as reckoned; learns to decode, first crops of pictures [N, 3, H, W] in [-1, 1], at last all of them."""
     from diffusers import AutoencoderKL
 
-    sizes: dict[str, Any] = {"block_out_channels": (16, 32, 32), "norm_num_groups": 8, "sample_size": SIDE}
+    sizes: dict[str, Any] = {"block_out_channels": (16, 32, 64), "norm_num_groups": 8, "sample_size": SIDE}
     sizes |= {"down_block_types": ["DownEncoderBlock2D"] * 3, "up_block_types": ["UpDecoderBlock2D"] * 3}
     torch.manual_seed(0)
     vae: Any = AutoencoderKL(**sizes, mid_block_add_attention=False, scaling_factor=1.0)

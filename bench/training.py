@@ -6,6 +6,7 @@ whole of parts/loop, with its checks, log and checkpoint.
 """
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,9 +70,14 @@ def _case(folder: Path, name: str, side: int, steps: int, gate: Gate) -> Case:
         theirs.train(steps)
 
     def mine() -> None:
+        start = time.perf_counter()
         ours.train()
         if device.name != "cpu":
             torch.cuda.synchronize()
+            each = (time.perf_counter() - start) / steps
+            least = flops.floor(flops.step(BATCH, side), torch.cuda.get_device_name())
+            if least:
+                print(f"     a step in {1000 * each:.1f} ms, all told: {least / each:.0%} of the floor")
 
     return Case(name, mine, check, gate, peer=peer, clock="process" if device.name == "cpu" else "wall")
 

@@ -346,7 +346,7 @@ def test_a_disk_that_cannot_be_written_loses_no_training(
     full, fsync = [True], os.fsync
 
     def syncing(number: int) -> None:
-        if full[0] and "checkpoints" in os.readlink(f"/proc/self/fd/{number}"):
+        if full[0] and "checkpoints" in str(Path(f"/proc/self/fd/{number}").readlink()):
             raise OSError(errno.ENOSPC, "No space left on device")
         fsync(number)
 
