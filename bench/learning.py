@@ -51,9 +51,9 @@ KEPT, LARGE = 7, 30.0  # of the 12 numbers of 2 x 2 px; a constant beside latent
 UNNAMED = 0.1  # share of the pictures shown without words, so that the base can be guided
 
 COMMON: dict[str, Any] = {"task": "train-lora", "resolution": SIDE, "seed": 1}
-BASE = {**COMMON, "base": "start", "data": "surfaces", "max_train_steps": 900, "train_batch_size": 16, "views": 4}
+BASE = {**COMMON, "base": "start", "data": "surfaces", "max_train_steps": 650, "train_batch_size": 16, "views": 4}
 BASE |= {"learning_rate": 1e-3, "lr_scheduler": "cosine", "lr_warmup_steps": 50, "use_ema": True, "ema_decay": 0.99}
-BASE |= {"checkpointing_steps": 150, "validation_steps": 450}
+BASE |= {"checkpointing_steps": 150, "validation_steps": 650}
 LORA = {**COMMON, "base": "small", "layout": "mvtec", "train_batch_size": 8, "views": 8, "num_validation_images": 0}
 STAGE_1 = {**LORA, "stage": 1, "rank": 8, "max_train_steps": 120, "learning_rate": 1e-3}
 STAGE_2 = {**STAGE_1, "stage": 2, "max_train_steps": 250, "defect": DEFECT, "part_prompt": "sks"}

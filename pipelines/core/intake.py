@@ -30,14 +30,7 @@ def from_paths(request: Request, assets: Assets) -> Request:
             raise BadInput(f"{field}: there is no file {value}", field)
         return assets.put(path, path.name).id
 
-    if isinstance(request, requests.Text):
-        request = unfold.from_paths(request, assets)
-    if isinstance(request, requests.Training):
-        request = trainings.settled(request, assets.runs, paths=True)
-    if isinstance(request, requests.Check):
-        request = request.model_copy(update={"data": datasets.named(request.data, assets.runs, "data", paths=True)})
-    if isinstance(request, requests.Segment):
-        request = unfold.segment(request, assets, paths=True)
+    request = _unfolded(request, assets, paths=True)
     ready = _changed(request, _knowing_adapters(take, assets), assets)
     if isinstance(ready, requests.Export):  # the worker that takes it up may stand in another folder
         data = tuple(str(Path(one).resolve()) if Path(one).is_dir() else one for one in ready.data)
@@ -67,14 +60,7 @@ def from_web(data: Mapping[str, Any], assets: Assets) -> Request:
             field,
         )
 
-    if isinstance(request, requests.Text):
-        request = unfold.from_web(request, assets)
-    if isinstance(request, requests.Training):
-        request = trainings.settled(request, assets.runs, paths=False)
-    if isinstance(request, requests.Check):
-        request = request.model_copy(update={"data": datasets.named(request.data, assets.runs, "data", paths=False)})
-    if isinstance(request, requests.Segment):
-        request = unfold.segment(request, assets, paths=False)
+    request = _unfolded(request, assets, paths=False)
     checked = _changed(request, _knowing_adapters(take, assets), assets)
     if isinstance(checked, requests.Export):
         for run in checked.data:
@@ -86,6 +72,19 @@ def from_web(data: Mapping[str, Any], assets: Assets) -> Request:
                 "output",
             )
     return checked
+
+
+def _unfolded(request: Request, assets: Assets, *, paths: bool) -> Request:
+    """The request with whatever one word of it stands for: folders, prompt files, data sets, an earlier training."""
+    if isinstance(request, requests.Text):
+        return unfold.from_paths(request, assets) if paths else unfold.from_web(request, assets)
+    if isinstance(request, requests.Segment):
+        return unfold.segment(request, assets, paths=paths)
+    if isinstance(request, requests.Training):
+        return trainings.settled(request, assets.runs, paths=paths)
+    if isinstance(request, requests.Check):
+        return request.model_copy(update={"data": datasets.named(request.data, assets.runs, "data", paths=paths)})
+    return request
 
 
 def _changed(request: Request, take: Take, assets: Assets) -> Request:
