@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pipelines.__main__ import main
 from pipelines.core import images, presets, requests
 from pipelines.core.queue import Queue
 from tests import pictures
@@ -93,11 +94,13 @@ BAD = [
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
-def test_a_bad_request_is_exit_2_and_one_sentence(tmp_path: Path, arguments: list[str], sentence: str) -> None:
-    done = call(*arguments, "--runs", str(tmp_path / "runs"))
-    assert done.returncode == 2
-    assert sentence in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_a_bad_request_is_exit_2_and_one_sentence(
+    tmp_path: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--runs", str(tmp_path / "runs")]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert len(said.strip().splitlines()) == 1
 
 
 def test_a_picture_that_cannot_be_painted_is_exit_2_with_its_sentence(tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ def alive() -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("both_fit", "switches"),
     [
-        (True, 60),
-        (False, 14),  # each one loads a base again
+        (True, 18),
+        (False, 8),  # each one loads a base again
         pytest.param(True, 200, marks=pytest.mark.long),
         pytest.param(False, 200, marks=pytest.mark.long),
     ],
