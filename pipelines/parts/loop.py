@@ -151,7 +151,7 @@ def length(request: Training, rows: int, ranks: int = 1) -> int:
 def precision(request: Training, device: torch.device) -> str:
     """The number format to compute in. Raises BadInput for one the device has not."""
     if request.mixed_precision == "fp16" and device.type != "cuda":
-        raise BadInput("mixed_precision fp16 needs a GPU: choose bf16 or no on the CPU", "mixed_precision")
+        raise BadInput("mixed_precision fp16 needs a GPU: choose no on the CPU", "mixed_precision")
     if request.mixed_precision is not None:
         return request.mixed_precision
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "no"
@@ -442,7 +442,8 @@ class _Training:
         def tick(note: str) -> None:
             self.run.tick(step, self.steps, f"step {step}: {note}")
 
-        look = self.recipe.look(step, tick)
+        with self._as_it_will_be():
+            look = self.recipe.look(step, tick)
         self.looked = (step, look)
         files: dict[str, list[str]] = {}
         for place, (prompt, pictures) in enumerate(look.pictures.items()):
@@ -486,13 +487,20 @@ class _Training:
     def _product(self) -> list[str]:
         if self.rank:
             return []
-        mean, folder = self.state.mean, self.run.folder / "weights"
+        with self._as_it_will_be():
+            return list(self.recipe.write(self.run.folder / "weights"))
+
+    @contextmanager
+    def _as_it_will_be(self) -> Iterator[None]:
+        """With the running mean in the place of the weights, where one is kept: that is what is shown and saved."""
+        mean = self.state.mean
         if mean is None:
-            return list(self.recipe.write(folder))
+            yield
+            return
         mean.store(self.parameters)
         mean.copy_to(self.parameters)
         try:
-            return list(self.recipe.write(folder))
+            yield
         finally:
             mean.restore(self.parameters)
 
