@@ -239,6 +239,7 @@ def test_the_facts_follow_and_the_grid_goes_on_where_one_looked(window: Any, mad
     window.wait_for_selector(f".fct[data-id='{run}/00003']")
 
 
+@pytest.mark.long
 def test_verdicts_of_a_moment_go_as_one(window: Any, made: Any) -> None:
     studio, runs = made
     told: list[str] = []

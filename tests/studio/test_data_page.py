@@ -171,6 +171,7 @@ def test_pictures_are_taken_out_by_key_and_come_back_to_their_places(window: Any
     counted(window, "3 chosen")
 
 
+@pytest.mark.long
 def test_projects_are_made_renamed_deleted_and_come_back(window: Any, files: Path, shelf: Studio) -> None:
     add(window, files / "part 1.png")
     window.click("[data-act=create]")

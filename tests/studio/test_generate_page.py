@@ -226,6 +226,7 @@ def test_what_keeps_generate_from_its_work_is_said(window: Any) -> None:
     assert window.inner_text("#make small") == "This base cannot do that: changed by an instruction"
 
 
+@pytest.mark.long
 def test_stop_ends_it_and_what_was_made_stays(window: Any, tiny_studio: Studio) -> None:
     window.fill("#make-prompt", "steel")
     window.fill("#make-num_images input", "60")
@@ -263,6 +264,7 @@ def test_an_adapter_of_the_library_is_laid_over_and_weighed(window: Any, tiny_st
     assert held(window)["adapters"] == []
 
 
+@pytest.mark.long
 def test_a_finished_training_fills_base_adapter_and_words(window: Any, tiny_studio: Studio) -> None:
     from tests.generate.test_text import adapter_of
 
@@ -325,6 +327,7 @@ def test_the_tab_is_whole_however_late_it_is_opened(tiny_studio: Studio, browser
         assert page.is_visible("#make-prompt")
 
 
+@pytest.mark.long
 def test_paint_offers_the_base_and_shows_what_it_reads(tiny_studio: Studio, browser: Any) -> None:
     with windows.watched(browser, tiny_studio.home, complaints="404") as page:
         go(page, tiny_studio)

@@ -177,6 +177,7 @@ def test_a_worker_that_goes_takes_its_card_along_and_the_page_says_what_is_left(
     window.locator(".mod-worker h2", has_text="Worker for drawing").wait_for()
 
 
+@pytest.mark.long
 def test_the_header_tells_the_device_and_its_reason_by_keyboard(window: Any) -> None:
     button = window.get_by_role("button", name="Computing device: CPU")
     assert button.get_attribute("title") == "Draws and exports. It needs no models."
@@ -191,6 +192,7 @@ def test_the_header_tells_the_device_and_its_reason_by_keyboard(window: Any) -> 
     assert button.evaluate("one => one === document.activeElement")
 
 
+@pytest.mark.long
 def test_on_a_card_the_header_tells_memory_temperature_and_power(window: Any, studio: Studio) -> None:
     with on_a_card(studio):
         window.get_by_role("button", name="Computing device: H200, 12.0 GiB of 139 GiB, 41 °C, 412 W").wait_for()

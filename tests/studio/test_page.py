@@ -149,6 +149,7 @@ def test_verdicts_in_quick_succession_are_all_heard(window: Any, studio: Studio)
     window.wait_for_selector(f"#kept >> text={kept} pictures kept")
 
 
+@pytest.mark.long
 def test_a_stroke_lands_under_the_pointer_at_any_zoom(window: Any) -> None:
     open_sample(window)
     for wheel in (0, -900, -900, 500, 2400):
@@ -256,6 +257,7 @@ def test_a_refresh_and_a_second_window_are_back_on_the_run(studio: Studio, unwat
     ready(second, "wood")
 
 
+@pytest.mark.long
 def test_a_refresh_costs_no_stroke(unwatched: Any) -> None:
     open_sample(unwatched)
     drag(unwatched, (-100, 0), (100, 0))
@@ -288,6 +290,7 @@ def test_the_page_outlives_its_server(browser: Any, tmp_path: Path) -> None:
             generate(page)
 
 
+@pytest.mark.long
 def test_a_refusal_is_a_sentence_on_the_page(window: Any, tmp_path: Path) -> None:
     window.click("#generate")
     window.wait_for_selector("text=There is no picture yet: open one, or take a sample")
@@ -350,6 +353,7 @@ def test_stop_stops(window: Any, studio: Studio, tmp_path: Path) -> None:
     assert window.is_enabled("#generate")
 
 
+@pytest.mark.long
 def test_a_preset_sets_the_form(window: Any) -> None:
     window.click("#product input")
     window.get_by_role("option", name="Steel strip").click()

@@ -126,6 +126,7 @@ def test_what_was_set_for_each_area_is_what_is_asked(window: Any, studio: Studio
     assert window.input_value("#field-padding_px input[type=number]") == "20"
 
 
+@pytest.mark.long
 def test_what_differs_from_the_preset_is_marked_and_set_back(window: Any) -> None:
     expert(window)
     choose(window, "product", "Steel strip")
@@ -267,6 +268,7 @@ def test_generate_says_what_it_will_do_and_what_is_missing(window: Any) -> None:
     assert window.inner_text("#generate") == "Generate 3 variants"
 
 
+@pytest.mark.long
 def test_ctrl_enter_generates_from_anywhere_and_what_is_being_typed_counts(window: Any, studio: Studio) -> None:
     open_sample(window)
     drag(window, (-60, 0), (60, 0))

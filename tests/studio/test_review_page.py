@@ -87,6 +87,7 @@ def test_keys_judge_and_take_back(window: Any, gallery: Studio) -> None:
     assert list(verdicts(gallery).values()) == ["kept"]
 
 
+@pytest.mark.long
 def test_several_are_chosen_judged_and_deleted_at_once_and_come_back(window: Any, gallery: Studio) -> None:
     press(window, "Shift+ArrowRight", "Shift+ArrowRight", "Shift+ArrowRight")
     window.wait_for_selector(".grd-count >> text=4 chosen")
@@ -129,6 +130,7 @@ def test_pages_turn_by_key_and_a_choice_outlives_them(window: Any) -> None:
     assert tiles(window) == first
 
 
+@pytest.mark.long
 def test_filters_narrow_the_page_and_the_data_set(window: Any) -> None:
     window.locator("#review-filter .menu input").first.click()
     window.get_by_role("option", name="Dent (12)").click()
