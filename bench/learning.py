@@ -32,8 +32,8 @@ from pipelines.parts.adapters import Use
 from pipelines.parts.chance import generator, picked
 from pipelines.parts.family import Family
 from pipelines.parts.feed import Batch, Feed, Row, Settings
+from pipelines.parts.lessons import At
 from pipelines.parts.loaders import Example
-from pipelines.parts.loop import At
 from pipelines.parts.optimizers import Group
 from pipelines.train import material, recipe
 from pipelines.worker import Worker

@@ -15,7 +15,7 @@ import anyio.to_thread
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from pipelines.core import files, images, wishes
+from pipelines.core import checkpoints, files, images, wishes
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.queue import Row
 from pipelines.core.wishes import Wish
@@ -108,7 +108,7 @@ def router(context: Context) -> APIRouter:
             **said,
             "notes": [say.sentence(hide(note, context.runs)) for note in said["notes"]],
             "samples": [_look(run, look) for look in looks if look.get("samples")],
-            "checkpoints": _checkpoints(folder),
+            "checkpoints": checkpoints.steps(folder / "checkpoints"),
             "result": _json(folder / "result.json"),
             "request": row.request,
             "weights": training.weights(context, run),
@@ -186,12 +186,6 @@ def _look(run: str, look: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(names, list)
     }
     return {"step": look["step"], "prompts": shown}
-
-
-def _checkpoints(folder: Path) -> list[int]:
-    """The steps that were saved and kept."""
-    found = [one.name.removeprefix("checkpoint-") for one in (folder / "checkpoints").glob("checkpoint-*")]
-    return sorted(int(step) for step in found if step.isdigit())
 
 
 def _real(context: Context, row: Row) -> list[Path]:

@@ -18,7 +18,7 @@ from pipelines.core.queue import Queue, Row
 from pipelines.core.requests import Training
 from pipelines.core.runs import Run
 from pipelines.parts.chance import generator, picked
-from pipelines.parts.loop import At, Look, Terms
+from pipelines.parts.lessons import At, Look, Terms
 from pipelines.parts.optimizers import Group
 from pipelines.worker import Worker
 

@@ -88,6 +88,11 @@ def prune(home: Path, keep: int, best: int | None = None) -> list[int]:
     return [_step(folder) for folder in going]
 
 
+def steps(home: Path) -> list[int]:
+    """The steps that were saved and kept, oldest first; whether each is whole, `check` finds out."""
+    return [_step(folder) for folder in _there(home)]
+
+
 def _there(home: Path) -> list[Path]:
     """Folders that bear a checkpoint's name, oldest first."""
     found = [one for one in home.iterdir() if NAME.fullmatch(one.name) and one.is_dir()] if home.is_dir() else []

@@ -6,13 +6,12 @@ a checkpoint (parts/state). A training that was killed goes on to the very bits 
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import psutil
 import torch
 from torch import Tensor
@@ -26,7 +25,7 @@ from pipelines.parts import optimizers, rates, sheets
 from pipelines.parts.chance import generator
 from pipelines.parts.curves import Curves
 from pipelines.parts.ladder import OutOfMemory
-from pipelines.parts.optimizers import Group
+from pipelines.parts.lessons import At, Look, Recipe
 from pipelines.parts.state import State, running_mean
 
 BAD_STEPS = 3
@@ -41,73 +40,6 @@ READ_EVERY = 10
 """On a GPU the numbers of so many steps are read at once, so that it need not wait for the CPU."""
 PEOPLE_S = 0.25
 """How often somebody who waits may go in between, and how long a pause sleeps."""
-
-Terms = Mapping[str, Tensor]
-"""The parts of a loss by name, each a number already weighted; their sum is what is learned from."""
-
-
-@dataclass(frozen=True)
-class At:
-    """Where in a training: step counted from 0, which of the batches of the step, which process of how many."""
-
-    step: int
-    micro: int = 0
-    micros: int = 1
-    rank: int = 0
-    ranks: int = 1
-
-    @property
-    def batch(self) -> int:
-        """The number of the batch, over all steps."""
-        return self.step * self.micros + self.micro
-
-
-@dataclass(frozen=True)
-class Look:
-    """What a training shows of itself on the way."""
-
-    held_out: float | None = None
-    """Loss on the pictures it never saw."""
-    pictures: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
-    """Prompt -> uint8 HxWx3."""
-    facts: Mapping[str, float] = field(default_factory=dict)
-    """More numbers, such as how much its pictures differ."""
-
-
-class Recipe(Protocol):
-    """What is trained, and how."""
-
-    @property
-    def groups(self) -> Sequence[Group]:
-        """What learns, in an order that stays."""
-
-    @property
-    def scored(self) -> bool:
-        """Whether a look tells the loss on pictures held back: the best checkpoint is then the best by that."""
-
-    def before(self, step: int) -> None:
-        """Whatever changes with the step: a rank that grows."""
-
-    def loss(self, at: At) -> Terms:
-        """What is to become less."""
-
-    def hold_back(self) -> None:
-        """After the backward pass: gradients of what must not move are taken away."""
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All that learns, by name."""
-
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Takes over what `tensors` gave."""
-
-    def aside(self) -> AbstractContextManager[None]:
-        """The models as they are without the training, for somebody who waits."""
-
-    def look(self, step: int, tick: Callable[[str], None]) -> Look:
-        """What it can do by now."""
-
-    def write(self, folder: Path) -> Sequence[str]:
-        """The product, file by file whole; returns their names."""
 
 
 class Diverged(Problem):

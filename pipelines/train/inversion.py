@@ -8,10 +8,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
-from pipelines.core import bases, files
+from pipelines.core import bases
 from pipelines.core.adapter_names import EMBEDDINGS_FILE, SEVERAL, TOKEN_KEY
 from pipelines.core.errors import BadInput
 from pipelines.core.models import Models
@@ -21,11 +20,11 @@ from pipelines.parts import adapter_files, loop, wording
 from pipelines.parts.chance import generator
 from pipelines.parts.family import Family
 from pipelines.parts.feed import Batch, Row
-from pipelines.parts.loop import At
+from pipelines.parts.lessons import At
 from pipelines.parts.optimizers import Group
 from pipelines.parts.wording import Word
 from pipelines.train import material
-from pipelines.train.recipe import Denoising, copied, opened, ordinary
+from pipelines.train.recipe import Denoising, clip_encoders, opened, ordinary, product
 
 SENTENCES = (
     "a photo of {token}",
@@ -38,7 +37,6 @@ SENTENCES = (
     "a rendition of {token}",
 )
 """Templates as in the paper's, for parts: the word stands in many, so that it comes to mean what they share."""
-CLIP = ("CLIPTextModel", "CLIPTextModelWithProjection")
 
 
 def run(request: TrainInversion, run: Run, models: Models) -> None:
@@ -65,14 +63,13 @@ def run(request: TrainInversion, run: Run, models: Models) -> None:
 
 def _encoders(base: Family) -> dict[str, object]:
     """The text encoders that learn the word. Raises BadInput for a base that is not told by CLIP's words."""
-    found = {part: model for part, model in base.models.items() if type(model).__name__ in CLIP}
     if base.source.family not in ("stable-diffusion", "sdxl", "sd3"):
         raise BadInput(
             f"base {base.name} reads its text by a language model and takes no new word: train an adapter instead, or"
             " choose a Stable Diffusion base",
             "base",
         )
-    return found
+    return clip_encoders(base)
 
 
 def _said(request: TrainInversion, word: Word) -> list[str]:
@@ -119,9 +116,6 @@ class _Inversion(Denoising):
         vectors = self.word.tensors()
         names = list(vectors) if len(vectors) == 1 else []
         keys = {names[0]: self.asked.token} if names else dict(zip(vectors, sorted(SEVERAL)[::-1], strict=True))
-        with files.explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        tensors = copied({keys[part]: one for part, one in vectors.items()})
+        tensors = {keys[part]: one for part, one in vectors.items()}
         metadata = {"format": "pt", TOKEN_KEY: self.asked.token, "base_model": self.asked.base}
-        files.write_bytes(folder / EMBEDDINGS_FILE, save(tensors, metadata))
-        return [EMBEDDINGS_FILE]
+        return product(folder, EMBEDDINGS_FILE, tensors, metadata)

@@ -9,10 +9,9 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors.torch import save
 from torch import Tensor
 
-from pipelines.core import bases, files
+from pipelines.core import bases
 from pipelines.core.adapter_names import WEIGHTS_FILE
 from pipelines.core.errors import BadInput
 from pipelines.core.models import Models
@@ -27,10 +26,7 @@ from pipelines.parts.loaders import Example
 from pipelines.parts.optimizers import Group
 from pipelines.train import material
 from pipelines.train.material import Material
-from pipelines.train.recipe import Denoising, copied, opened, ordinary
-
-LEARNING_TEXT = ("CLIPTextModel", "CLIPTextModelWithProjection")
-"""Text encoders that are trained; the others (T5, language models) are told apart by their size alone."""
+from pipelines.train.recipe import Denoising, clip_encoders, opened, ordinary, product
 
 
 def run(request: TrainLora, run: Run, models: Models) -> None:
@@ -94,9 +90,7 @@ def shown(found: Material, request: TrainLora, said: Attached | None = None) -> 
 
 @contextmanager
 def adapter(base: Family, request: TrainLora, run: Run) -> Iterator[Learner]:
-    encoders = [
-        part for part, model in base.models.items() if type(model).__name__ in LEARNING_TEXT and request.text_encoder
-    ]
+    encoders = list(clip_encoders(base)) if request.text_encoder else []
     shape = Shape(request.kind, request.rank, request.strength, request.use_rslora, request.dropout)
     # diffusers loads no DoRA of a text encoder: it gets a plain LoRA
     plain = Shape("lora", request.rank, request.strength, request.use_rslora, request.dropout)
@@ -152,10 +146,7 @@ class Recipe(Denoising):
     def write(self, folder: Path) -> Sequence[str]:
         tensors, metadata = adapter_forms.as_diffusers(Adapter(self.run.id, "dotted", {}), self.learner.plan())
         said = {"instance_prompt": self.asked.whole_prompt, "base_model": self.asked.base}
-        with files.explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-        files.write_bytes(folder / WEIGHTS_FILE, save(copied(tensors), {**metadata, **said}))
-        return [WEIGHTS_FILE]
+        return product(folder, WEIGHTS_FILE, tensors, {**metadata, **said})
 
 
 def rank_at(step: int, steps: int, first: int, last: int, share: float) -> int:

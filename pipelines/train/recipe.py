@@ -5,22 +5,27 @@ Knows requests, families and feeds; what learns, and where it is written, each r
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save
 from torch import Tensor
 
-from pipelines.core import bases
+from pipelines.core import bases, files
 from pipelines.core.models import Models
 from pipelines.core.requests import Training
 from pipelines.core.runs import Run
 from pipelines.parts import denoising, families, loop
 from pipelines.parts.family import Family
 from pipelines.parts.feed import Batch, Feed, Row, Settings, Spoken
-from pipelines.parts.loop import At, Look, Terms
+from pipelines.parts.lessons import At, Look, Terms
 from pipelines.parts.sampling import Step
 from pipelines.train import material
 from pipelines.train.material import Material
+
+CLIP = ("CLIPTextModel", "CLIPTextModelWithProjection")
 
 
 @contextmanager
@@ -137,9 +142,18 @@ def ordinary(
     return [Row(one.image.name, material.reader(one), request.class_prompt, prior=True) for one in examples]
 
 
-def copied(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """As safetensors takes them."""
-    return {key: one.detach().contiguous().cpu() for key, one in tensors.items()}
+def clip_encoders(base: Family) -> dict[str, Any]:
+    """The text encoders that learn, by part; T5 and language models are told apart by their class."""
+    return {part: model for part, model in base.models.items() if type(model).__name__ in CLIP}
+
+
+def product(folder: Path, name: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> list[str]:
+    """What was learned as a file of that name; returns the names of the product's files. Raises DiskFull, Problem."""
+    with files.explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    plain = {key: one.detach().contiguous().cpu() for key, one in tensors.items()}
+    files.write_bytes(folder / name, save(plain, dict(metadata)))
+    return [name]
 
 
 def _quiet(step: Step) -> None:

@@ -1,7 +1,6 @@
 """A new word, end to end on tiny bases: what learns and what does not, several vectors, resume, under an adapter."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from pipelines.parts.adapters import Use
 from pipelines.worker import Worker
 from tests import tiny, tiny_flux, training
 
+pytestmark = pytest.mark.usefixtures("here")
 USUAL: dict[str, Any] = {
     "task": "train-inversion",
     "base": "tiny",
@@ -39,23 +39,6 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny.sdxl(folder / "large")
     tiny_flux.flux(folder / "flux")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def here(models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLAWSMITH_MODELS", str(models_folder))
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return training.dataset(tmp_path_factory.mktemp("data") / "part")
-
-
-@pytest.fixture
-def worker(runs: Path) -> Iterator[Worker]:
-    with Worker(runs, "cpu", ()) as found:
-        yield found
 
 
 def trained(worker: Worker, data: Path, **fields: Any) -> Path:

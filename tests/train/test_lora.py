@@ -3,7 +3,6 @@
 import errno
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from pipelines.train.lora import rank_at
 from pipelines.worker import Worker
 from tests import tiny, tiny_flux, training
 
+pytestmark = pytest.mark.usefixtures("here")
 USUAL: dict[str, Any] = {
     "task": "train-lora",
     "base": "tiny",
@@ -49,23 +49,6 @@ def models_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tiny_flux.flux(folder / "flux")
     tiny_flux.flux2(folder / "klein", kind="klein")
     return folder
-
-
-@pytest.fixture(autouse=True)
-def here(models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FLAWSMITH_MODELS", str(models_folder))
-    torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return training.dataset(tmp_path_factory.mktemp("data") / "part")
-
-
-@pytest.fixture
-def worker(runs: Path) -> Iterator[Worker]:
-    with Worker(runs, "cpu", ()) as found:
-        yield found
 
 
 def answered(worker: Worker, data: Path, **fields: Any) -> tuple[Row, Path]:
