@@ -55,10 +55,13 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
 
 @pytest.fixture(autouse=True)
 def project_of_its_own(request: pytest.FixtureRequest) -> None:
-    """A new browser is shown the newest project and what is painted there: each test begins in an empty one."""
+    """A new browser is shown the newest project, what is painted there and all that was kept: each test begins with
+    an empty project and nothing judged."""
     if "studio" in request.fixturenames and "browser" in request.fixturenames:
         running = request.getfixturevalue("studio")
         if isinstance(running, Studio):
+            for review in running.runs.glob("*/review.json"):
+                review.unlink()
             ask(running.port, "POST", "/api/projects", data={"name": request.node.name[:40]})
 
 
