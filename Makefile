@@ -33,8 +33,8 @@ $(VENV)/bin/uv:
 # opencv-python and opencv-python-headless share the folder cv2/. The headless one is laid last, every time: it needs no libGL.
 # Bytecode is made here, once and on all cores: a process that has to compile torch and diffusers starts 20 s later.
 $(INSTALLED): | $(VENV)/bin/uv
-	$(UV) install --python $(PY) --compile-bytecode $(REQUIREMENTS:%=--requirement %) --constraint requirements.lock
-	$(UV) install --python $(PY) --no-deps --compile-bytecode --reinstall-package opencv-python-headless --constraint requirements.lock opencv-python-headless
+	$(UV) install --python $(PY) $(REQUIREMENTS:%=--requirement %) --constraint requirements.lock --compile-bytecode
+	$(UV) install --python $(PY) --no-deps --reinstall-package opencv-python-headless --constraint requirements.lock --compile-bytecode opencv-python-headless
 	@$(PY) -c 'import sys, cv2; cv2.version.headless or sys.exit("cv2 is not the headless build: make clean setup")'
 	@rm -f $(VENV)/installed-* && touch $@
 

@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     import cv2
 
     cv2.setNumThreads(1)
-    from bench import cases
+    from bench import cases, kohya
 
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -30,6 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
         metavar="PATH",
         help="a script with run(base, prompt, seeds, side, steps, folder): what the batch cases are measured against",
     )
+    run.add_argument(
+        "--kohya",
+        type=Path,
+        metavar="FOLDER",
+        help="a checkout of kohya's sd-scripts with its Python in venv/: what the case train-kohya is measured against",
+    )
     asked = parser.parse_args(arguments)
     if asked.peer_script is None:
         print("no --peer-script: the plain pipeline loop, one picture at a time, is the peer of the batch cases")
@@ -39,6 +45,12 @@ def main(arguments: list[str] | None = None) -> int:
         from bench import diffusion
 
         diffusion.PEER = asked.peer_script
+    if asked.kohya is None:
+        print("no --kohya: the case train-kohya is left out")
+    elif not (asked.kohya / "train_network.py").is_file():
+        print(f"{asked.kohya} is no checkout of sd-scripts: the case train-kohya is left out")
+    else:
+        kohya.CHECKOUT = asked.kohya
     suite = cases.SUITES[asked.suite]()
     unknown = sorted(set(asked.case) - set(suite))
     if unknown:

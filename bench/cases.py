@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bench import diffusion, training
+from bench import diffusion, kohya, training
 from bench.harness import ROOT, Case, Gate
 from pipelines.core import images, kinds, requests, shapes
 from pipelines.core.assets import Assets
@@ -227,7 +227,7 @@ def gpu() -> dict[str, Callable[[Path], Case]]:
 
     if not torch.cuda.is_available():
         raise SystemExit("the suite gpu needs a CUDA device, and torch finds none here")
-    return {**diffusion.GPU, **training.GPU}
+    return {**diffusion.GPU, **training.GPU, **(kohya.GPU if kohya.CHECKOUT else {})}
 
 
 SUITES = {"cpu": cpu, "gpu": gpu}

@@ -39,45 +39,47 @@ from pipelines.train import material, recipe
 from pipelines.worker import Worker
 from tests import tiny
 
-SIDE, DRAWN = 64, 128  # pixels of a picture, and of what it is shrunk from
-SURFACES, EACH = ("brushed", "wood", "leather"), 200
+SIDE, DRAWN = 64, 128  # pixels of a picture, and of what it is cut out of
+SURFACES, EACH = ("brushed", "wood", "leather"), 400
 DAMAGED, DEFECT = "wood", "hole"
 GOOD, BAD, UNSEEN = 20, 12, 24
 """Pictures of the data set: good, with the defect, and with the defect of seeds that no training sees."""
 WIDTH, COLUMNS = 64, 8  # of the text encoder; of a sheet
 LEVELS, DRAWS = tuple(0.05 + 0.1 * place for place in range(10)), 2
 """Shares of the schedule at which pictures held out are noised, each so often."""
-KEPT, LARGE = 7, 30.0  # of the 12 numbers of 2 x 2 px; a constant beside latents that vary by 1
+LATENTS, LARGE = 4, 30.0  # of the 12 numbers of 2 x 2 px; a constant beside latents that vary by 1
 UNNAMED = 0.1  # share of the pictures shown without words, so that the base can be guided
 
 COMMON: dict[str, Any] = {"task": "train-lora", "resolution": SIDE, "seed": 1}
-BASE = {**COMMON, "base": "start", "data": "surfaces", "max_train_steps": 650, "train_batch_size": 16, "views": 4}
-BASE |= {"learning_rate": 1e-3, "lr_scheduler": "cosine", "lr_warmup_steps": 50, "use_ema": True, "ema_decay": 0.99}
-BASE |= {"checkpointing_steps": 150, "validation_steps": 650}
+BASE = {**COMMON, "base": "start", "data": "surfaces", "max_train_steps": 4000, "train_batch_size": 8, "views": 8}
+BASE |= {"learning_rate": 1e-3, "lr_scheduler": "cosine", "lr_warmup_steps": 100, "use_ema": True, "ema_decay": 0.995}
+BASE |= {"checkpointing_steps": 150, "validation_steps": 1000}
 LORA = {**COMMON, "base": "small", "layout": "mvtec", "train_batch_size": 8, "views": 8, "num_validation_images": 0}
 LORA |= {"rank": 16, "learning_rate": 2e-3, "text_encoder": False}
-# Its attention is at 8 x 8 cells alone, too coarse for a defect: its convolutions are changed too.
-LORA |= {"target_modules": ("to_q", "to_k", "to_v", "to_out.0", "proj_in", "proj_out", "conv1", "conv2")}
 STAGE_1 = {**LORA, "stage": 1, "max_train_steps": 100}
-STAGE_2 = {**STAGE_1, "stage": 2, "max_train_steps": 300, "defect": DEFECT, "part_prompt": "sks"}
+STAGE_2 = {**STAGE_1, "stage": 2, "max_train_steps": 400, "defect": DEFECT, "part_prompt": "sks"}
 
 
-def shrunk(picture: np.ndarray) -> np.ndarray:
-    return np.round(cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_AREA) * 255).astype(np.uint8)
+def cut(pixels: np.ndarray, top: int, left: int) -> np.ndarray:
+    """A picture's square of SIDE, uint8."""
+    return np.round(pixels[top : top + SIDE, left : left + SIDE] * 255).astype(np.uint8)
 
 
 def good(surface: str, seed: int) -> np.ndarray:
-    return shrunk(surfaces.make(surface, seed, (DRAWN, DRAWN)).image)
+    top, left = np.random.default_rng(seed).integers(0, DRAWN - SIDE, 2).tolist()
+    return cut(surfaces.make(surface, seed, (DRAWN, DRAWN)).image, top, left)
 
 
 def bad(seed: int) -> tuple[np.ndarray, np.ndarray]:
     """A damaged picture, and bool SIDE x SIDE: where."""
     random, mask = np.random.default_rng(seed), np.zeros((DRAWN, DRAWN), np.uint8)
-    middle, axes = random.integers(40, DRAWN - 40, 2).tolist(), random.integers(24, 38, 2).tolist()
+    top, left = random.integers(0, DRAWN - SIDE, 2).tolist()
+    middle = random.integers((left + 20, top + 20), (left + SIDE - 20, top + SIDE - 20)).tolist()
+    axes = random.integers(12, 19, 2).tolist()
     cv2.ellipse(mask, middle, axes, float(random.uniform(0, 180)), 0, 360, 1, -1)
     whole = surfaces.make(DAMAGED, seed, (DRAWN, DRAWN)).image
     drawing = defects.draw(whole, mask > 0, DEFECT, severity=0.8, seed=seed)
-    return shrunk(drawing.image), shrunk(drawing.mask.astype(np.float32)) > 0
+    return cut(drawing.image, top, left), cut(drawing.mask.astype(np.float32), top, left) > 0
 
 
 def write_pictures(folder: Path) -> None:
@@ -104,54 +106,43 @@ def principal(rows: Tensor, count: int) -> Tensor:
     return (directions[:, -count:] / values[-count:].sqrt()).T.flip(0)
 
 
-def cut(pictures: Tensor) -> Tensor:
-    """[N, C, H, W] -> [N, 4 C, H / 2, W / 2], the four pixels of a square beside one another."""
-    return torch.nn.functional.pixel_unshuffle(pictures, 2)
-
-
 @torch.no_grad()
 def set_encoder(vae: Any, pictures: Tensor) -> None:
-    """Exact principal components of 4 x 4 px, by what the layers can do: z = silu(z) - silu(-z), and beside each +-z
+    """Exact principal components of 2 x 2 px, by what the layers can do: z = silu(z) - silu(-z), and beside each +-z
     stands a constant so large that the norm of its group hardly depends on the picture."""
-    encoder, first = vae.encoder, principal(cut(pictures).movedim(1, -1).flatten(0, -2), KEPT)
-    fine = torch.einsum("ki,nihw->nkhw", first, cut(pictures))
-    second = principal(cut(fine).movedim(1, -1).flatten(0, -2), 4)
-    middle = second @ cut(fine).mean((0, 2, 3))
+    squares = torch.nn.functional.pixel_unshuffle(pictures, 2)
+    main = principal(squares.movedim(1, -1).flatten(0, -2), LATENTS)
+    middle = main @ squares.mean((0, 2, 3))
+    encoder = vae.encoder
     for one in encoder.modules():
         if type(one).__name__ == "ResnetBlock2D":
             torch.nn.init.zeros_(one.conv2.weight), torch.nn.init.zeros_(one.conv2.bias)
-    blocks = encoder.down_blocks
-    halves = (blocks[0].downsamplers[0].conv, blocks[1].downsamplers[0].conv)
-    shortcuts = (blocks[1].resnets[0].conv_shortcut, blocks[2].resnets[0].conv_shortcut)
-    for one in (encoder.conv_in, *halves, *shortcuts, encoder.conv_out, vae.quant_conv):
+    half, shortcut = encoder.down_blocks[0].downsamplers[0].conv, encoder.down_blocks[1].resnets[0].conv_shortcut
+    for one in (encoder.conv_in, half, shortcut, encoder.conv_out, vae.quant_conv):
         torch.nn.init.zeros_(one.weight), torch.nn.init.zeros_(one.bias)
     encoder.conv_in.bias[3] = 1.0  # the constant goes along as one more channel
+    half.weight[12, 3, 0, 0] = 1.0
     for channel in range(3):
         encoder.conv_in.weight[channel, channel, 1, 1] = 1.0
-    for half, count in zip(halves, (3, KEPT), strict=True):
-        for place in range(4 * count):
-            half.weight[place, place // 4, place % 4 // 2, place % 2] = 1.0
-        half.weight[4 * count, count, 0, 0] = 1.0
-    shortcuts[0].weight[:KEPT, :12, 0, 0], shortcuts[0].weight[KEPT, 12] = first, 1.0
-    encoder.conv_norm_out.weight.fill_(((LARGE**2 + 1) / 4) ** 0.5)
+        for corner in range(4):
+            half.weight[4 * channel + corner, channel, corner // 2, corner % 2] = 1.0
+    encoder.conv_norm_out.weight.fill_(((LARGE**2 + 1) / 2) ** 0.5)
     torch.nn.init.zeros_(encoder.conv_norm_out.bias)
-    for place in range(4):
-        for sign, row in ((1.0, 8 * place), (-1.0, 8 * place + 1)):
-            shortcuts[1].weight[row, : 4 * KEPT, 0, 0] = sign * second[place]
-            shortcuts[1].bias[row] = -sign * middle[place]
-            shortcuts[1].weight[row + 2, 4 * KEPT] = sign * LARGE
+    for place in range(LATENTS):
+        for sign, row in ((1.0, 4 * place), (-1.0, 4 * place + 1)):
+            shortcut.weight[row, :12, 0, 0], shortcut.bias[row] = sign * main[place], -sign * middle[place]
+            shortcut.weight[row + 2, 12] = sign * LARGE
             encoder.conv_out.weight[place, row, 1, 1] = sign
-    for place in range(4):
         vae.quant_conv.weight[place, place] = 1.0
-    vae.quant_conv.bias[4:] = -12.0  # the logarithm of how much its latents vary by chance
+    vae.quant_conv.bias[LATENTS:] = -12.0  # the logarithm of how much its latents vary by chance
 
 
-def autoencoder(pictures: Tensor, steps: int = 1000, batch: int = 8, rate: float = 4e-3) -> Any:
+def autoencoder(pictures: Tensor, steps: int = 1200, batch: int = 8, rate: float = 4e-3) -> Any:
     """Encodes as reckoned; learns to decode, first crops of pictures [N, 3, H, W] in [-1, 1], at last all of them."""
     from diffusers import AutoencoderKL
 
-    sizes: dict[str, Any] = {"block_out_channels": (16, 32, 64), "norm_num_groups": 8, "sample_size": SIDE}
-    sizes |= {"down_block_types": ["DownEncoderBlock2D"] * 3, "up_block_types": ["UpDecoderBlock2D"] * 3}
+    sizes: dict[str, Any] = {"block_out_channels": (16, 32), "norm_num_groups": 8, "sample_size": SIDE}
+    sizes |= {"down_block_types": ["DownEncoderBlock2D"] * 2, "up_block_types": ["UpDecoderBlock2D"] * 2}
     torch.manual_seed(0)
     vae: Any = AutoencoderKL(**sizes, mid_block_add_attention=False, scaling_factor=1.0)
     set_encoder(vae, pictures)
@@ -159,15 +150,15 @@ def autoencoder(pictures: Tensor, steps: int = 1000, batch: int = 8, rate: float
         latents = torch.cat([vae.encode(some).latent_dist.mean for some in pictures.split(20)])
     learned = [*vae.decoder.parameters(), *vae.post_quant_conv.parameters()]
     optimizer = torch.optim.AdamW(learned, weight_decay=0.0, fused=True)
-    cells = SIDE // 8
+    cells = SIDE // 4
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = rate * rates.factor("cosine", step, steps, 20)
         draws, chosen = generator(1, step, "crop"), picked(1, step, batch, len(pictures))
         seen, given = pictures[chosen], latents[chosen]
-        if step < 0.85 * steps:
+        if step < 0.7 * steps:
             top, left = torch.randint(0, cells + 1, (2,), generator=draws).tolist()
             given = given[:, :, top : top + cells, left : left + cells]
-            seen = seen[:, :, 4 * top : 4 * (top + cells), 4 * left : 4 * (left + cells)]
+            seen = seen[:, :, 2 * top : 2 * (top + cells), 2 * left : 2 * (left + cells)]
         off = vae.decode(given + 0.02 * torch.randn(given.shape, generator=draws)).sample - seen
         optimizer.zero_grad()
         (off.abs().mean() + torch.nn.functional.avg_pool2d(off, 4).abs().mean()).backward()
@@ -183,10 +174,10 @@ def save_start(folder: Path, vae: Any) -> None:
     text = tiny.text_encoder(width=WIDTH)
     torch.nn.init.normal_(text.get_input_embeddings().weight)  # words stay apart on their way through
     torch.manual_seed(0)
-    sizes: dict[str, Any] = {"block_out_channels": (48, 96), "layers_per_block": 1, "norm_num_groups": 16}
-    sizes |= {"sample_size": SIDE // 4, "cross_attention_dim": WIDTH, "attention_head_dim": 4}
-    sizes |= {"down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D")}
-    unet: Any = UNet2DConditionModel(**sizes, up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"))
+    sizes: dict[str, Any] = {"block_out_channels": (32, 64, 128), "layers_per_block": 1, "norm_num_groups": 16}
+    sizes |= {"sample_size": SIDE // 2, "cross_attention_dim": WIDTH, "attention_head_dim": 4}
+    sizes |= {"down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D")}
+    unet: Any = UNet2DConditionModel(**sizes, up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"))
     tiny.save_tokenizer(folder / "tokenizer")
     parts: dict[str, Any] = {"tokenizer": tiny.tokenizer(folder / "tokenizer"), "text_encoder": text, "unet": unet}
     parts |= {"scheduler": tiny.scheduler(prediction_type="v_prediction", rescale_betas_zero_snr=True), "vae": vae}
@@ -265,7 +256,8 @@ class Bench:
 
     def ask(self, name: str, fields: Mapping[str, Any]) -> Path:
         """A request as anybody's, through the worker, to the adapter."""
-        request = requests.parse({**fields, "data": str(self.out / "part")})
+        ordinary = {"class_data": str(self.out / "surfaces" / DAMAGED), "class_prompt": f"a photo of {DAMAGED}"}
+        request = requests.parse({**fields, **ordinary, "data": str(self.out / "part")})
         run, done = self._taken_up(name, intake.from_paths(request, Assets(self.worker.queue.runs)))
         row = self.worker.queue.get(run.id)
         if not done and (row := self.worker.serve(row)).state != "done":

@@ -47,16 +47,11 @@ def _case(folder: Path, name: str, side: int, steps: int, gate: Gate) -> Case:
     os.environ["FLAWSMITH_MODELS"] = str(folder / "models")
     import torch
 
-    from pipelines.core import images
     from pipelines.core.device import choose
 
     device = choose()
-    random = np.random.default_rng(0)
-    pictures = [folder / "data" / f"{number}.png" for number in range(5)]
-    pictures[0].parent.mkdir()
-    for path in pictures:
-        images.write_png(path, random.integers(0, 255, (side, side, 3), dtype=np.uint8))
-    ours = _Ours(folder, side, steps, device.name)
+    pictures = write_pictures(folder / "data", side)
+    ours = Ours(folder, side, steps, device.name)
     theirs = _Script(folder / "models" / "base", pictures, side, device.name, device.dtype)
 
     def check() -> None:
@@ -82,10 +77,22 @@ def _case(folder: Path, name: str, side: int, steps: int, gate: Gate) -> Case:
     return Case(name, mine, check, gate, peer=peer, clock="process" if device.name == "cpu" else "wall")
 
 
-class _Ours:
-    """One recipe on one base; each call trains anew from the beginning, into a run of its own."""
+def write_pictures(folder: Path, side: int) -> list[Path]:
+    """Five pictures of noise, side x side, in a new folder."""
+    from pipelines.core import images
 
-    def __init__(self, folder: Path, side: int, steps: int, device: str) -> None:
+    random = np.random.default_rng(0)
+    paths = [folder / f"{number}.png" for number in range(5)]
+    folder.mkdir()
+    for path in paths:
+        images.write_png(path, random.integers(0, 255, (side, side, 3), dtype=np.uint8))
+    return paths
+
+
+class Ours:
+    """One recipe on the folder's base and pictures; each call trains anew from the beginning, into a run of its own."""
+
+    def __init__(self, folder: Path, side: int, steps: int, device: str, **more: Any) -> None:
         from pipelines.core import intake, requests
         from pipelines.core.assets import Assets
         from pipelines.core.models import Models
@@ -94,7 +101,7 @@ class _Ours:
 
         fields: dict[str, Any] = {"base": "base", "data": str(folder / "data"), "resolution": side, "rank": RANK}
         fields |= {"learning_rate": RATE, "train_batch_size": BATCH, "max_train_steps": steps, "augment": False}
-        fields |= {"text_encoder": False, "num_validation_images": 0, "instance_prompt": PROMPT}
+        fields |= {"text_encoder": False, "num_validation_images": 0, "instance_prompt": PROMPT, **more}
         self.runs, self.owner = folder / "runs", Owner.me()
         self.queue = Queue(self.runs)
         request = intake.from_paths(requests.parse({"task": "train-lora", **fields}), Assets(self.runs))
@@ -109,6 +116,14 @@ class _Ours:
         run = Run(self.queue, self.queue.submit(self.request, owner=self.owner), self.request, self.owner)
         lora.run(self.request, run, self.models)
         self.folder = run.folder
+
+    def numbers(self) -> int:
+        """How many numbers the adapter has."""
+        from safetensors.numpy import load_file
+
+        from pipelines.core.adapter_names import WEIGHTS_FILE
+
+        return sum(one.size for one in load_file(self.folder / "weights" / WEIGHTS_FILE).values())
 
     @property
     def losses(self) -> list[float]:
@@ -201,7 +216,7 @@ class _Script:
         told = {"padding": "max_length", "max_length": self.tokenizer.model_max_length, "truncation": True}
         return self.tokenizer(PROMPT, return_tensors="pt", **told).input_ids
 
-    def replayed(self, ours: _Ours, steps: int = 4) -> list[float]:
+    def replayed(self, ours: Ours, steps: int = 4) -> list[float]:
         """The losses of the script fed with our latents, noise and timesteps, from our adapter's first numbers."""
         import torch
 
