@@ -222,20 +222,20 @@ class _Script:
 
         from pipelines.core.runs import Beside
         from pipelines.parts import denoising
-        from pipelines.train import lora, material, recipe
+        from pipelines.train import adapting, lora, material, recipe
 
         request = ours.request
         quiet = Beside(ours.runs, request)
         found = material.gather(request, quiet)
         losses = []
-        with recipe.opened(request, ours.models) as base, lora.adapter(base, request, quiet) as learner:
+        with recipe.opened(request, ours.models) as base, adapting.adapter(base, request, quiet) as learner:
             own = {name: one for name, one in self.unet.named_parameters() if one.requires_grad}
             begun = learner.tensors()
             with torch.no_grad():
                 for name, one in own.items():
                     one.copy_(begun[f"unet.{name.removeprefix('module.')}"])
             rows = lora.shown(found, request)
-            feed = lora.Recipe(request, base, learner, rows, quiet).feed
+            feed = adapting.Adapting(request, base, learner, rows.learned, rows.held, quiet).feed
             for step in range(steps):
                 batch = feed.batch(step)
                 given = denoising.noised(base, batch.latents, denoising.Levels(), request.seed, step)

@@ -12,6 +12,7 @@ from pipelines.core.requests import (
     Request,
     Segment,
     Text,
+    TrainDefectfill,
     TrainInversion,
     TrainLora,
 )
@@ -66,6 +67,12 @@ def _train_inversion(request: TrainInversion, run: Run, models: Models) -> None:
     inversion.run(request, run, models)
 
 
+def _train_defectfill(request: TrainDefectfill, run: Run, models: Models) -> None:
+    from pipelines.train import defectfill
+
+    defectfill.run(request, run, models)
+
+
 def _fetch(request: Fetch, run: Run, models: Models) -> None:
     from pipelines.dataset import fetch
 
@@ -77,6 +84,7 @@ RUNNERS: dict[type[Request], Callable[..., None]] = {
     Text: _text,
     TrainLora: _train_lora,
     TrainInversion: _train_inversion,
+    TrainDefectfill: _train_defectfill,
     Check: _check,
     Segment: _segment,
     Export: _export,

@@ -73,7 +73,7 @@ def _control(say: Language, request: type[Request], name: str, limits: Limits) -
     info = request.model_fields[name]
     optional = get_origin(info.annotation) is not Literal and NoneType in get_args(info.annotation)
     kind = next(one for one in get_args(info.annotation) if one is not NoneType) if optional else info.annotation
-    help = say.data(f"help.{request.model_fields['task'].default}.{name}", info.description or "")
+    help = say.data(f"help.{request.origin(name)}.{name}", info.description or "")
     common = {"label": say(f"fields.{name}.label"), "help": help, "start": info.default}
     if optional:
         common["auto"] = say(f"fields.{name}.auto")

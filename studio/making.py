@@ -47,7 +47,7 @@ def controls(say: Language) -> dict[str, dict[str, Any]]:
     found = form.controls(say, Text, LIMITS)
     lists = [[name, say.data(f"fields.negative_preset.{name}", name)] for name in negatives.load()]
     found["negative_preset"] |= {"kind": "choice", "choices": lists}
-    help = say.data("help.text.base", Text.model_fields["base"].description or "")
+    help = say.data(f"help.{Text.origin('base')}.base", Text.model_fields["base"].description or "")
     base = {"label": say("fields.base.label"), "help": help, "start": "", "kind": "choice", "choices": []}
     return {"base": base, **found}
 

@@ -9,10 +9,11 @@ from itertools import islice
 from typing import Any
 
 from pipelines.core import bases as known_bases
-from pipelines.core import intake, training_presets, trainings, unfold
+from pipelines.core import intake, library, training_presets, trainings, unfold
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.library import Library
-from pipelines.core.requests import Training, TrainInversion, TrainLora
+from pipelines.core.queue import Row
+from pipelines.core.requests import TrainDefectfill, Training, TrainInversion, TrainLora
 from pipelines.core.training_presets import Recipe
 from studio import api, bases, form, menu
 from studio.context import Context
@@ -23,7 +24,11 @@ EVERY = "*"
 """Stands for every defect of the data set, a training each."""
 MOST_STARTS = 50
 MOST_AT_ONCE = 64
-TASKS: dict[str, type[Training]] = {"train-lora": TrainLora, "train-inversion": TrainInversion}
+TASKS: dict[str, type[Training]] = {
+    "train-lora": TrainLora,
+    "train-inversion": TrainInversion,
+    "train-defectfill": TrainDefectfill,
+}
 
 _NUMBER = Limits(slider=False)
 
@@ -39,9 +44,22 @@ GROUPS: dict[str, dict[str, Limits]] = {
         "part_prompt": Limits(),
         "part_share": Limits(),
         "use_captions": Limits(),
+        "object": Limits(),
+        "word": Limits(),
+        "new_word": Limits(),
         "placeholder_token": Limits(),
         "initializer_token": Limits(),
         "num_vectors": _NUMBER,
+    },
+    "fill": {
+        "defect_loss_weight": Limits(),
+        "object_loss_weight": Limits(),
+        "attention_loss_weight": Limits(),
+        "background_weight": Limits(),
+        "attention_pass": Limits(),
+        "attention_scales": Limits(),
+        "perceptual_weight": Limits(),
+        "also": Limits(),
     },
     "length": {
         "max_train_steps": _NUMBER,
@@ -103,7 +121,7 @@ GROUPS: dict[str, dict[str, Limits]] = {
     },
 }
 """The fields under Expert, as they stand together."""
-LISTS = ("validation_prompts", "target_modules")
+LISTS = ("validation_prompts", "target_modules", "also")
 """Fields of several texts: the page has a line for each."""
 FILES = ("resume_from", "inversion", "class_data")
 """Fields that name something of the studio by its id; each has a menu of its own."""
@@ -254,14 +272,25 @@ def used(context: Context, say: Language, run: str) -> dict[str, Any]:
         raise Missing(f"the training {run} has made no adapter yet: let it go on, or press Save now and stop it")
     path = context.runs / run / file
     name = " ".join(filter(None, (str(row.request.get("defect") or say("train.good_parts")), run[:8])))
-    entry = Library(context.runs).add(context.assets.put(path, path.name), name, run)
+    store, beside = Library(context.runs), library.words_of_run(context.runs, run)
+    entries = [store.add(context.assets.put(path, path.name), name, run)]
+    if beside is not None:
+        entries.append(store.add(context.assets.put(beside, beside.name), say("train.words_of", name=name), run))
     base = str(row.request.get("base"))
     known = known_bases.load().get(base)
-    common: dict[str, Any] = {"adapters": [{"path": entry.id, "weight": 1}]}
+    common: dict[str, Any] = {"adapters": [{"path": entry.id, "weight": 1} for entry in entries]}
     if known is not None and "inpaint" in known.tasks and known.state().ready:
         common["base"] = base
-    words = unfold.prompt_of(row.request, "defect") if row.task == "train-lora" else row.request["placeholder_token"]
-    return {"common": common, "adapter_names": {entry.id: entry.name}, "prompt": words}
+    return {"common": common, "adapter_names": {one.id: one.name for one in entries}, "prompt": _calls(row)}
+
+
+def _calls(row: Row) -> str:
+    """What is written in Paint to call up what a training learned."""
+    if row.task == "train-inversion":
+        return str(row.request["placeholder_token"])
+    if row.task == "train-defectfill":
+        return TrainDefectfill.model_validate(row.request).whole_prompt
+    return unfold.prompt_of(row.request, "defect")
 
 
 def _table(value: Any) -> dict[str, Any]:

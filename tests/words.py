@@ -141,9 +141,18 @@ EXTRA = (
 """Sentences put together from pieces, which the code does not hold as one template."""
 
 
+def helps() -> dict[str, dict[str, str]]:
+    """What each field of a request means: under its task, or under the class that several tasks share."""
+    found: dict[str, dict[str, str]] = {}
+    for request in requests.TASKS.values():
+        for name, info in request.model_fields.items():
+            if info.description:
+                found.setdefault(request.origin(name), {})[name] = info.description
+    return found
+
+
 def derived() -> dict[str, Any]:
     """The English words that live outside the locales, in areas as the other languages have them."""
-    tasks = {name: request.model_fields for name, request in requests.TASKS.items()}
     known = kinds.load()
     parameters = {name: one for kind in known.values() for name, one in kind.parameters.items()}
     return {
@@ -163,10 +172,7 @@ def derived() -> dict[str, Any]:
             product.id: {"label": product.label, **{one.id.partition("/")[2]: one.label for one in product.presets}}
             for product in presets.products().values()
         },
-        "help": {
-            task: {name: info.description for name, info in fields.items() if info.description}
-            for task, fields in tasks.items()
-        },
+        "help": helps(),
         "tasks": {name: request.title for name, request in requests.TASKS.items()},
         "samples": {one.id: one.title for one in pictures.samples().values()},
         "bases": {base.name: {"label": base.label} for base in bases.shipped().values()},

@@ -88,7 +88,7 @@ def _unfolded(request: Request, assets: Assets, *, paths: bool) -> Request:
 
 
 def _changed(request: Request, take: Take, assets: Assets) -> Request:
-    return requests.parse(requests.with_files(_without_tags(request, assets), take))
+    return requests.parse(requests.with_files(_with_words(_without_tags(request, assets), assets), take))
 
 
 def _knowing_adapters(take: Take, assets: Assets) -> Take:
@@ -130,6 +130,19 @@ def _without_tags(request: Request, assets: Assets) -> Request:
     store = Library(assets.runs)
     uses = [{"path": store.named(name).id, "weight": weight} for name, weight in dict.fromkeys(named)]
     return requests.parse({**data, "adapters": [*data.get("adapters", ()), *uses]})
+
+
+def _with_words(request: Request, assets: Assets) -> Request:
+    """The request with the new words of every training that learned an adapter and words beside it."""
+    if not isinstance(request, Diffusion):
+        return request
+    runs = [use.path for use in request.adapters if ids.RUN.fullmatch(use.path)]
+    files = [path for run in runs if (path := library.words_of_run(assets.runs, run)) is not None]
+    if not files:
+        return request
+    words = [{"path": assets.put(path, path.name).id, "weight": 1.0} for path in files]
+    data = request.model_dump(mode="json")
+    return requests.parse({**data, "adapters": [*data["adapters"], *words]})
 
 
 def named(request: Request, assets: Assets) -> dict[str, Any]:

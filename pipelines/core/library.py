@@ -224,6 +224,12 @@ def of_run(runs: Path, run: str) -> Path:
     return path
 
 
+def words_of_run(runs: Path, run: str) -> Path | None:
+    """The new words that a run learned beside its adapter, if it did."""
+    adapter, words = (runs / run / "weights" / name for name in (WEIGHTS_FILE, EMBEDDINGS_FILE))
+    return words if adapter.is_file() and words.is_file() else None
+
+
 def asset_of(assets: Assets, value: str) -> Asset | None:
     """The file that an adapter's id, an asset's id or a run's id stands for; None for anything else.
 

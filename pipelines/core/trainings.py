@@ -5,9 +5,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import datasets, ids, requests
+from pipelines.core import datasets, ids, projects, requests
 from pipelines.core.adapter_names import EMBEDDINGS_FILE, WEIGHTS_FILE
 from pipelines.core.errors import BadInput
+from pipelines.core.requests.defectfill import TrainDefectfill
 from pipelines.core.requests.train import TrainInversion, TrainLora
 
 PRODUCTS = (WEIGHTS_FILE, EMBEDDINGS_FILE)
@@ -43,6 +44,9 @@ def settled(asked: requests.Training, runs: Path, *, paths: bool) -> requests.Tr
     change: dict[str, Any] = {"data": datasets.named(asked.data, runs, "data", paths=paths)}
     if asked.class_data is not None:
         change["class_data"] = datasets.named(asked.class_data, runs, "class_data", paths=paths)
+    if isinstance(asked, TrainDefectfill) and not asked.object:
+        asked = asked.model_copy(update={"object": _object(change["data"], runs)})
+        change["object"] = asked.object
     if isinstance(asked, TrainLora):
         change["instance_prompt"] = asked.whole_prompt  # who makes pictures with it later reads it there
     if isinstance(asked, TrainInversion):
@@ -57,3 +61,10 @@ def settled(asked: requests.Training, runs: Path, *, paths: bool) -> requests.Tr
             )
         change["resume_from"] = found
     return asked.model_copy(update=change)
+
+
+def _object(data: str, runs: Path) -> str:
+    """What the parts of a data set are called, by its folder; a project or a run is not called by what it shows."""
+    if projects.ID.fullmatch(data) or ids.RUN.fullmatch(data):
+        return "part"
+    return datasets.folder(data, runs).name.replace("_", " ")

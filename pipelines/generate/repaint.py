@@ -187,7 +187,8 @@ class _Painter:
             maps = None
             if self.request.attention_maps:
                 tokens = [attention.places(self.base, one, self._words(job)) for one in ask.prompts]
-                maps = stack.enter_context(attention.watched(self.base, tokens))
+                maps = attention.Maps(tokens)
+                stack.enter_context(attention.watched(self.base, maps))
             made = sample(self.base, ask, on_step)
         asking.check(made, self.request.base, self.models.device.dtype)
         return made, maps.pictures() if maps is not None else []

@@ -3,7 +3,7 @@
 Knows families and tensors; no recipe. Every number drawn is a pure function of seed and step.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -16,7 +16,7 @@ from pipelines.core import bases
 from pipelines.core.errors import BadInput
 from pipelines.parts.chance import generator
 from pipelines.parts.family import Family, Text
-from pipelines.parts.feed import Batch, Feed, Spoken
+from pipelines.parts.feed import Batch, Feed
 from pipelines.parts.sampling import Ask, OnStep, pixels, sample
 
 HELD_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
@@ -85,17 +85,15 @@ def terms(off: Tensor, prior: Tensor, prior_weight: float) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def held_out(base: Family, feed: Feed, spoken: Spoken, seed: int) -> float:
-    """Loss on pictures that are never learned from: always the same ones, in the same noise."""
-    sums = []
+def held_out(feed: Feed, apart: Callable[[Batch, Levels, int], float], seed: int) -> float:
+    """Mean of `apart` (batch, levels, number) over pictures that are never learned from: always the same, in the same
+    noise."""
+    found = []
     for place in range(min(len(feed.rows), MOST_HELD)):
         for level in HELD_LEVELS:
-            draws = generator(seed, place, f"held out at {level}")
-            batch = feed.of([(place, 0)], draws)
-            at = Levels(level, min(1.0, level + 1e-3))
-            given = noised(base, batch.latents, at, seed, place, rank=-1)
-            sums.append(float(off(base, batch, spoken(batch.prompts), given)))
-    return sum(sums) / len(sums)
+            batch = feed.of([(place, 0)], generator(seed, place, f"held out at {level}"))
+            found.append(apart(batch, Levels(level, min(1.0, level + 1e-3)), place))
+    return sum(found) / len(found)
 
 
 def samples(

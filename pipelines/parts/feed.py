@@ -10,13 +10,14 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pipelines.core.errors import BadInput
 from pipelines.parts import augment
 from pipelines.parts.chance import generator, picked
 from pipelines.parts.family import Family, Text
-from pipelines.parts.sampling import in_cells
+from pipelines.parts.sampling import in_cells, whole_cells
 
 KEPT_BYTES = 2 * 2**30
 """What is kept stays on the device up to here, and in main memory beyond."""
@@ -52,29 +53,37 @@ class Settings:
     kept: bool = True
     mix: Literal["none", "mixup", "cutmix"] = "none"
     seed: int = 0
+    filled: bool = False
+    """A base that inpaints is also shown each picture with its own defect as the hole."""
 
 
 @dataclass(frozen=True)
 class Moments:
     """A picture's latents as a distribution, with what a base that inpaints sees beside them. All on the CPU or device.
 
-    Each [1, C, h, w]; `beside` [1, 1 + C, h, w].
+    Each [1, C, h, w]; `beside` and `filled` [1, 1 + C, h, w].
     """
 
     mean: Tensor
     std: Tensor
     cells: Tensor
     """bool [1, 1, h, w]: the latent cells that the defect touches."""
+    area: Tensor
+    """float32 [1, 1, h, w]: how much of each cell the defect covers, 0 to 1."""
     beside: Tensor | None = None
+    """With boxes anywhere as the hole."""
+    filled: Tensor | None = None
+    """With the defect as the hole."""
 
     def to(self, device: torch.device) -> "Moments":
-        moved = {name: getattr(self, name).to(device) for name in ("mean", "std", "cells")}
-        return replace(self, **moved, beside=None if self.beside is None else self.beside.to(device))
+        return replace(self, **{name: one.to(device) for name, one in self._tensors().items()})
 
     @property
     def bytes(self) -> int:
-        tensors = (self.mean, self.std, self.cells, self.beside)
-        return sum(one.numel() * one.element_size() for one in tensors if one is not None)
+        return sum(one.numel() * one.element_size() for one in self._tensors().values())
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {name: one for name, one in self.__dict__.items() if one is not None}
 
 
 @dataclass(frozen=True)
@@ -88,7 +97,10 @@ class Batch:
     """bool [B]."""
     cells: Tensor
     """bool [B, 1, h, w]."""
+    area: Tensor
+    """float32 [B, 1, h, w] in [0, 1]."""
     beside: Tensor | None
+    filled: Tensor | None
     places: tuple[int, ...]
     """Which rows of the feed these are."""
 
@@ -126,14 +138,15 @@ class Feed:
         found = [self._seen(place, view) for place, view in which]
         mean, std = (torch.cat([getattr(one, name) for one in found]) for name in ("mean", "std"))
         noise = torch.randn(mean.shape, generator=draws).to(mean)
-        beside = [one.beside for one in found if one.beside is not None]
         rows = [self.every[place] for place, _ in which]
         batch = Batch(
             latents=self.base.scaled(mean + std * noise),
             prompts=[row.prompt for row in rows],
             prior=torch.tensor([row.prior for row in rows]),
             cells=torch.cat([one.cells for one in found]),
-            beside=torch.cat(beside) if beside else None,
+            area=torch.cat([one.area for one in found]),
+            beside=_all([one.beside for one in found]),
+            filled=_all([one.filled for one in found]),
             places=tuple(place for place, _ in which),
         )
         return batch if self.settings.mix == "none" else _mixed(batch, self.settings.mix, draws)
@@ -169,18 +182,31 @@ class Feed:
         pixels, marked = self.picture(place, view)
         pixels = pixels * 2 - 1
         spread = self.base.encode_image(pixels)
-        beside = None
+        cell, device = self.base.cell_px, self.base.device
+        beside = filled = None
         if self.base.inpaints:
             draws = generator(self.settings.seed, view, f"hole of {place}")
-            hole = torch.from_numpy(augment.boxes(self.settings.side, draws))[None, None]
-            masked = self.base.scaled(self.base.encode_image(pixels * ~hole).mode())
-            beside = torch.cat([in_cells(hole, self.base.cell_px).to(masked), masked], dim=1)
+            beside = self._hidden(pixels, torch.from_numpy(augment.boxes(self.settings.side, draws))[None, None])
+            if self.settings.filled:  # as whoever paints with it hides it: in whole cells, which thin strokes outlive
+                filled = self._hidden(pixels, whole_cells(marked, cell))
         return Moments(
             spread.mean.float(),
             spread.std.float(),
-            in_cells(marked, self.base.cell_px).to(self.base.device),
-            None if beside is None else beside.float(),
+            in_cells(marked, cell).to(device),
+            F.avg_pool2d(marked.float(), cell).to(device),
+            beside,
+            filled,
         )
+
+    def _hidden(self, pixels: Tensor, hole: Tensor) -> Tensor:
+        """float32 [1, 1 + C, h, w]: the hole in cells, and the latents of the picture that has it, grey inside."""
+        masked = self.base.scaled(self.base.encode_image(pixels * ~hole).mode())
+        return torch.cat([in_cells(hole, self.base.cell_px).to(masked), masked], dim=1).float()
+
+
+def _all(tensors: Sequence[Tensor | None]) -> Tensor | None:
+    found = [one for one in tensors if one is not None]
+    return torch.cat(found) if found else None
 
 
 def _mixed(batch: Batch, how: str, draws: torch.Generator) -> Batch:

@@ -3,7 +3,8 @@
 LPIPS (arXiv 1801.03924) with AlexNet, as DefectFill chooses among candidates: the map, averaged over the mask.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 
 from pipelines.core import images, safeload, weights
+from pipelines.core.errors import Missing
 from pipelines.core.models import Key, Models
 from pipelines.parts import crop
 
@@ -38,12 +40,28 @@ def apart(
     inside = mask[box.window]
     good = images.to_float(before[box.window], white)
     others = [images.to_float(one[box.window], white) for one in candidates]
-    folder = weights.folder() / "lpips"
-    if all((folder / file).is_file() for file in FILES):
-        key = Key("lpips", "alex", "float32", models.device.name)
-        with models.use(key, partial(_load, folder, models.device.name)) as net:
+    if not missing():
+        with opened(models) as net:
             return "lpips", [_within(net.map(good, one), inside) for one in others]
     return "ssim", [_within(1 - _ssim(good, one), inside) for one in others]
+
+
+def missing() -> list[Path]:
+    """The files of LPIPS that are not here."""
+    return [path for file in FILES if not (path := weights.folder() / "lpips" / file).is_file()]
+
+
+@contextmanager
+def opened(models: Models) -> Iterator["Lpips"]:
+    """The network, held as every other model. Raises Missing naming the files and where they come from."""
+    if away := missing():
+        raise Missing(
+            f"LPIPS is not here: put {' and '.join(one.name for one in away)} into {away[0].parent}; the first is"
+            " torchvision's AlexNet (download.pytorch.org/models), the second comes with the package lpips 0.1"
+        )
+    key = Key("lpips", "alex", "float32", models.device.name)
+    with models.use(key, partial(_load, weights.folder() / "lpips", models.device.name)) as net:
+        yield net
 
 
 def _within(values: np.ndarray, inside: np.ndarray) -> float:
@@ -78,21 +96,25 @@ class Lpips(nn.Module):
         scale = max(1.0, SIDE / min(one.shape[:2]))
         size = (round(one.shape[0] * scale), round(one.shape[1] * scale))
         with torch.no_grad():
-            found = self._map(self._given(one, size), self._given(other, size))
+            found = self(self._given(one), self._given(other), size)[0, 0].cpu()
         return cv2.resize(found.numpy(), (one.shape[1], one.shape[0]), interpolation=cv2.INTER_LINEAR)
 
-    def _given(self, picture: np.ndarray, size: tuple[int, int]) -> Tensor:
-        device = self.heads[0].device
-        values = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].to(device) * 2 - 1
-        shift, scale = (torch.tensor(one, device=device).view(1, 3, 1, 1) for one in (_SHIFT, _SCALE))
-        return F.interpolate((values - shift) / scale, size=size, mode="bilinear")
+    def _given(self, picture: np.ndarray) -> Tensor:
+        values = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None]
+        return values.to(self.heads[0].device) * 2 - 1
 
-    def _map(self, one: Tensor, other: Tensor) -> Tensor:
-        total = torch.zeros(one.shape[-2:])
+    def forward(self, one: Tensor, other: Tensor, size: tuple[int, int]) -> Tensor:
+        """[B, 1, *size]: how far two pictures [B, 3, H, W] in [-1, 1] are apart at each place; has a gradient."""
+        one, other = (self._seen(picture, size) for picture in (one, other))
+        total = one.new_zeros(len(one), 1, *size)
         for number, layer in enumerate(self.features):
             one, other = layer(one), layer(other)
             if number + 1 in STAGES:
                 apart = (F.normalize(one, dim=1, eps=1e-10) - F.normalize(other, dim=1, eps=1e-10)) ** 2
                 weighed = F.conv2d(apart, self.heads[STAGES.index(number + 1)])
-                total += F.interpolate(weighed, size=total.shape, mode="bilinear")[0, 0].cpu()
+                total = total + F.interpolate(weighed, size=size, mode="bilinear")
         return total
+
+    def _seen(self, pictures: Tensor, size: tuple[int, int]) -> Tensor:
+        shift, scale = (torch.tensor(one, device=pictures.device).view(1, 3, 1, 1) for one in (_SHIFT, _SCALE))
+        return F.interpolate((pictures - shift) / scale, size=size, mode="bilinear")

@@ -36,6 +36,17 @@ class Noising(Family):
             return self._noise.get_velocity(latents, noise, timesteps)
         return noise
 
+    def clean(self, noisy: Tensor, predicted: Tensor, timesteps: Tensor) -> Tensor:
+        """The latents without noise, as a prediction has them (eq. 12 of arXiv 2006.11239; for v, 2202.00512)."""
+        kept = self.signal(timesteps).view(-1, 1, 1, 1)
+        if self.schedule.get("prediction_type") == "v_prediction":
+            return kept.sqrt() * noisy - (1 - kept).sqrt() * predicted
+        return (noisy - (1 - kept).sqrt() * predicted) / kept.clamp(min=1e-4).sqrt()
+
+    def signal(self, timesteps: Tensor) -> Tensor:
+        """float32 [B]: the share of the latents' variance that is not noise."""
+        return self._noise.alphas_cumprod.to(timesteps.device)[timesteps].float()
+
     def draw_timesteps(self, count: int, generator: torch.Generator, low: float, high: float) -> Tensor:
         known = int(self.schedule.get("num_train_timesteps", 1000))
         return torch.randint(round(low * known), max(round(high * known), 1), (count,), generator=generator)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from pipelines.core import bases
-from pipelines.core.adapter_names import EMBEDDINGS_FILE, SEVERAL, TOKEN_KEY
 from pipelines.core.errors import BadInput
 from pipelines.core.models import Models
 from pipelines.core.requests.train import TrainInversion
@@ -24,7 +23,7 @@ from pipelines.parts.lessons import At
 from pipelines.parts.optimizers import Group
 from pipelines.parts.wording import Word
 from pipelines.train import material
-from pipelines.train.recipe import Denoising, clip_encoders, opened, ordinary, product
+from pipelines.train.recipe import Denoising, clip_encoders, opened, ordinary, word_product
 
 SENTENCES = (
     "a photo of {token}",
@@ -113,9 +112,4 @@ class _Inversion(Denoising):
         return self.word.aside()
 
     def write(self, folder: Path) -> Sequence[str]:
-        vectors = self.word.tensors()
-        names = list(vectors) if len(vectors) == 1 else []
-        keys = {names[0]: self.asked.token} if names else dict(zip(vectors, sorted(SEVERAL)[::-1], strict=True))
-        tensors = {keys[part]: one for part, one in vectors.items()}
-        metadata = {"format": "pt", TOKEN_KEY: self.asked.token, "base_model": self.asked.base}
-        return product(folder, EMBEDDINGS_FILE, tensors, metadata)
+        return word_product(folder, {self.asked.token: self.word.tensors()}, self.asked.base)

@@ -4,7 +4,7 @@ Every fault of the data set is settled before the first step: by a choice of the
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -76,34 +76,32 @@ def _concerning(request: Training, findings: Findings) -> Findings:
     others = {
         file
         for example in findings.examples
-        if example.classes != () and request.defect not in example.classes
+        if example.classes != () and not set(request.defects) & set(example.classes)
         for file in (example.image, example.mask)
     }
     kept = [
-        fault
-        for fault in findings.faults
-        if not others.issuperset(fault.files) or (request.defect is not None and request.defect == fault.instead)
+        fault for fault in findings.faults if not others.issuperset(fault.files) or fault.instead in request.defects
     ]
     return replace(findings, faults=tuple(kept))
 
 
 def _wanted(examples: Sequence[Example], request: Training) -> list[Example]:
-    if request.defect is None:
+    if not request.defects:
         good = [one for one in examples if not one.classes]
         if good:
             return good
         raise BadInput(
             f"the data set has no good pictures, only {_named(examples)}: name one of these in defect", "defect"
         )
-    found = [_only(one, request.defect) for one in examples if request.defect in one.classes]
-    if not found:
-        raise BadInput(f"the data set has no defect {request.defect!r}; it has {_named(examples)}", "defect")
-    return found
+    for defect in request.defects:
+        if not any(defect in one.classes for one in examples):
+            raise BadInput(f"the data set has no defect {defect!r}; it has {_named(examples)}", "defect")
+    return [_only(one, request.defects) for one in examples if set(request.defects) & set(one.classes)]
 
 
-def _only(example: Example, defect: str) -> Example:
-    """Of several boxes those of one defect."""
-    return replace(example, boxes=tuple(box for box in example.boxes if box.defect == defect))
+def _only(example: Example, defects: Collection[str]) -> Example:
+    """Of several boxes those of these defects."""
+    return replace(example, boxes=tuple(box for box in example.boxes if box.defect in defects))
 
 
 def _named(examples: Sequence[Example]) -> str:

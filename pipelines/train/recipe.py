@@ -14,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from pipelines.core import bases, files
+from pipelines.core.adapter_names import EMBEDDINGS_FILE, SEVERAL, TOKEN_KEY
 from pipelines.core.models import Models
 from pipelines.core.requests import Training
 from pipelines.core.runs import Run
@@ -49,9 +50,17 @@ class Denoising:
     """Half of a recipe: its loss and what it shows. Who inherits says what learns."""
 
     def __init__(
-        self, request: Training, base: Family, run: Run, rows: Sequence[Row], held: Sequence[Row], *, still: bool
+        self,
+        request: Training,
+        base: Family,
+        run: Run,
+        rows: Sequence[Row],
+        held: Sequence[Row],
+        *,
+        still: bool,
+        filled: bool = False,
     ) -> None:
-        """`still`: what reads the prompts does not learn."""
+        """`still`: what reads the prompts does not learn. `filled`: pictures also come with their defect hidden."""
         self.request, self.base, self.run = request, base, run
         self.steps = loop.length(request, len(rows))
         side = request.resolution or bases.get(request.base).resolution or base.usual_px
@@ -65,6 +74,7 @@ class Denoising:
             kept=request.cache_latents,
             mix=request.mix,
             seed=request.seed,
+            filled=filled,
         )
         self.spoken = Spoken(base, kept=still)
         self.levels = denoising.Levels(
@@ -73,7 +83,7 @@ class Denoising:
         if self.levels.gamma:
             base.noise_weights(torch.zeros(1, dtype=torch.long), self.levels.gamma)  # refused now, not at step 1
         self.feed = Feed(base, rows, settings)
-        plain = Settings(side=self.side, batch=1, augment=False, seed=request.seed)
+        plain = Settings(side=self.side, batch=1, augment=False, seed=request.seed, filled=filled)
         self.held = Feed(base, held, plain) if held else None
 
     @property
@@ -87,6 +97,11 @@ class Denoising:
     def words(self, batch: Batch, at: At) -> Sequence[str]:
         """The prompts of a batch."""
         return batch.prompts
+
+    def apart(self, batch: Batch, levels: denoising.Levels, place: int) -> float:
+        """How far the base is off one picture that was held back."""
+        given = denoising.noised(self.base, batch.latents, levels, self.request.seed, place, rank=-1)
+        return float(denoising.off(self.base, batch, self.spoken(batch.prompts), given))
 
     # -- what the loop asks of every recipe
 
@@ -106,7 +121,7 @@ class Denoising:
         request, held = self.request, None
         if self.held is not None:
             tick("looking at the pictures held back")
-            held = denoising.held_out(self.base, self.held, self.spoken, request.seed)
+            held = denoising.held_out(self.held, self.apart, request.seed)
         pictures: Mapping[str, Sequence[np.ndarray]] = {}
         if request.num_validation_images:
 
@@ -154,6 +169,19 @@ def product(folder: Path, name: str, tensors: Mapping[str, Tensor], metadata: Ma
     plain = {key: one.detach().contiguous().cpu() for key, one in tensors.items()}
     files.write_bytes(folder / name, save(plain, dict(metadata)))
     return [name]
+
+
+def word_product(folder: Path, words: Mapping[str, Mapping[str, Tensor]], base: str) -> list[str]:
+    """New words as a file; `words` is token -> text encoder -> its vectors. Returns the names of the product's files.
+
+    For two encoders the file has room for one word, which its metadata names. Raises DiskFull, Problem.
+    """
+    tensors: dict[str, Tensor] = {}
+    for token, vectors in words.items():
+        names = [token] if len(vectors) == 1 else sorted(SEVERAL)[::-1]
+        tensors |= zip(names, vectors.values(), strict=True)
+    metadata = {"format": "pt", TOKEN_KEY: next(iter(words)), "base_model": base}
+    return product(folder, EMBEDDINGS_FILE, tensors, metadata)
 
 
 def _quiet(step: Step) -> None:

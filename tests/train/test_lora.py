@@ -20,7 +20,7 @@ from pipelines.core.queue import Row
 from pipelines.parts import adapter_files, families, learning, loop
 from pipelines.parts.adapters import Use
 from pipelines.parts.learning import Shape
-from pipelines.train.lora import rank_at
+from pipelines.train.adapting import rank_at
 from pipelines.worker import Worker
 from tests import tiny, tiny_flux, training
 

@@ -10,17 +10,19 @@ from pipelines.core.requests.base import FileKind, Lane, Part, Request
 from pipelines.core.requests.check import Check
 from pipelines.core.requests.convert import Convert
 from pipelines.core.requests.dataset import FORMATS, Export, Split
+from pipelines.core.requests.defectfill import TrainDefectfill
 from pipelines.core.requests.fetch import Fetch
 from pipelines.core.requests.generate import Inpaint, Region
 from pipelines.core.requests.segment import Segment
 from pipelines.core.requests.text import Text
-from pipelines.core.requests.train import Training, TrainInversion, TrainLora
+from pipelines.core.requests.train import Adapting, Training, TrainInversion, TrainLora
 
 TASKS: dict[str, type[Request]] = {
     "inpaint": Inpaint,
     "text": Text,
     "train-lora": TrainLora,
     "train-inversion": TrainInversion,
+    "train-defectfill": TrainDefectfill,
     "check": Check,
     "segment": Segment,
     "export": Export,
@@ -31,6 +33,7 @@ TASKS: dict[str, type[Request]] = {
 __all__ = [
     "FORMATS",
     "TASKS",
+    "Adapting",
     "Check",
     "Convert",
     "Export",
@@ -44,6 +47,7 @@ __all__ = [
     "Segment",
     "Split",
     "Text",
+    "TrainDefectfill",
     "TrainInversion",
     "TrainLora",
     "Training",

@@ -1,5 +1,6 @@
 """What every request is: frozen data that can be printed, mailed, saved and replayed. Knows no task."""
 
+import inspect
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
@@ -39,6 +40,13 @@ class Request(Part):
     skeleton: ClassVar[dict[str, Any]] = {}
     """What a preset leaves open, filled with something valid, so that a partial request can be checked by itself."""
     task: str
+
+    @classmethod
+    def origin(cls, field: str) -> str:
+        """Under what a field's help stands in other languages: the task, or the class that several tasks share."""
+        owner = next(one for one in cls.__mro__ if field in inspect.get_annotations(one))
+        own = inspect.get_annotations(owner).get("task") not in (None, str)
+        return str(cls.model_fields["task"].default) if own else owner.__name__.lower()
 
     def lane(self) -> Lane:
         """Which kind of worker it needs: `cpu` is the light one that never loads weights."""

@@ -166,6 +166,11 @@ class Training(Request):
         return self
 
     @property
+    def defects(self) -> tuple[str, ...]:
+        """What it learns of the data set's defects, each once; none = the good pictures."""
+        return () if self.defect is None else (self.defect,)
+
+    @property
     def keeps_prior(self) -> bool:
         return self.class_data is not None or self.num_class_images > 0
 
@@ -177,7 +182,51 @@ class Training(Request):
         return -5
 
 
-class TrainLora(Training):
+class Adapting(Training):
+    """A training whose product is an adapter: what that is made of, and what calls it up."""
+
+    instance_prompt: Prompt = Field("", description="What a whole picture is called")
+    kind: Kind = Field("lora", description="lora; dora (also learns lengths); loha and lokr (other products)")
+    rank: int = Field(32, ge=1, le=512, description="How much the adapter can hold")
+    alpha: float | None = Field(None, gt=0, le=1024, description="Its strength is alpha / rank; empty = as the rank")
+    use_rslora: bool = Field(False, description="Strength alpha / sqrt(rank): steadier at high ranks")
+    first_rank: int | None = Field(
+        None, ge=1, le=512, description="Begin with this rank and double it on the way to `rank`; empty = all at once"
+    )
+    growth_share: float = Field(0.5, gt=0, le=1, description="Over which share of the steps the rank grows")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Share of the adapter left out at random in each step")
+    target_modules: tuple[str, ...] = Field(
+        (), max_length=100, description="Which layers it changes, by how their names end; empty = the attention's"
+    )
+    text_encoder: bool = Field(True, description="Also train the text encoder")
+    text_encoder_lr: float | None = Field(
+        None, gt=0, le=10, description="Learning rate of the text encoder; empty = that of the rest"
+    )
+
+    @model_validator(mode="after")
+    def _adapter_holds_together(self) -> Self:
+        if self.first_rank is not None and self.first_rank > self.rank:
+            raise ValueError(f"first_rank {self.first_rank} is above rank {self.rank}: the rank grows, it never falls")
+        if self.first_rank is not None and self.kind not in ("lora", "dora"):
+            raise ValueError(f"first_rank: only lora and dora grow, not {self.kind}; leave it empty")
+        if self.resume_from is not None and self.kind not in ("lora", "dora"):
+            raise ValueError(f"resume_from: {self.kind} starts from nothing; choose lora or dora, or leave it empty")
+        if self.use_rslora and self.kind not in ("lora", "dora"):
+            raise ValueError(f"use_rslora: only lora and dora know it, not {self.kind}; set it false")
+        return self
+
+    @property
+    def strength(self) -> float:
+        """alpha."""
+        return float(self.rank) if self.alpha is None else self.alpha
+
+    @property
+    def whole_prompt(self) -> str:
+        """What calls up what was learned: who makes pictures with it later writes this."""
+        return self.instance_prompt
+
+
+class TrainLora(Adapting):
     """Teach a base what your parts and their defects look like: DreamBooth with a low-rank adapter.
 
     In two stages (TengTengDiff): stage 1 learns the good part, stage 2 takes up its adapter and learns the defect.
@@ -198,22 +247,6 @@ class TrainLora(Training):
     )
     part_share: float = Field(0.5, ge=0, le=1, description="Share of the pictures that show the defect alone")
     use_captions: bool = Field(False, description="A picture's own caption instead of the prompt, where it has one")
-    kind: Kind = Field("lora", description="lora; dora (also learns lengths); loha and lokr (other products)")
-    rank: int = Field(32, ge=1, le=512, description="How much the adapter can hold")
-    alpha: float | None = Field(None, gt=0, le=1024, description="Its strength is alpha / rank; empty = as the rank")
-    use_rslora: bool = Field(False, description="Strength alpha / sqrt(rank): steadier at high ranks")
-    first_rank: int | None = Field(
-        None, ge=1, le=512, description="Begin with this rank and double it on the way to `rank`; empty = all at once"
-    )
-    growth_share: float = Field(0.5, gt=0, le=1, description="Over which share of the steps the rank grows")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Share of the adapter left out at random in each step")
-    target_modules: tuple[str, ...] = Field(
-        (), max_length=100, description="Which layers it changes, by how their names end; empty = the attention's"
-    )
-    text_encoder: bool = Field(True, description="Also train the text encoder")
-    text_encoder_lr: float | None = Field(
-        None, gt=0, le=10, description="Learning rate of the text encoder; empty = that of the rest"
-    )
     inversion: File | None = Field(
         None,
         min_length=1,
@@ -229,20 +262,7 @@ class TrainLora(Training):
             raise ValueError("stage 2 learns one defect: name it in defect")
         if self.part_prompt and self.defect is None:
             raise ValueError("part_prompt calls a defect: name the defect, or leave it empty")
-        if self.first_rank is not None and self.first_rank > self.rank:
-            raise ValueError(f"first_rank {self.first_rank} is above rank {self.rank}: the rank grows, it never falls")
-        if self.first_rank is not None and self.kind not in ("lora", "dora"):
-            raise ValueError(f"first_rank: only lora and dora grow, not {self.kind}; leave it empty")
-        if self.resume_from is not None and self.kind not in ("lora", "dora"):
-            raise ValueError(f"resume_from: {self.kind} starts from nothing; choose lora or dora, or leave it empty")
-        if self.use_rslora and self.kind not in ("lora", "dora"):
-            raise ValueError(f"use_rslora: only lora and dora know it, not {self.kind}; set it false")
         return self
-
-    @property
-    def strength(self) -> float:
-        """alpha."""
-        return float(self.rank) if self.alpha is None else self.alpha
 
     @property
     def whole_prompt(self) -> str:
