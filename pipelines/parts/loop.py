@@ -38,6 +38,8 @@ TRIED = 3
 """Steps that an estimate takes: the first is slower, the others are timed."""
 READ_EVERY = 10
 """On a GPU the numbers of so many steps are read at once, so that it need not wait for the CPU."""
+VIEW = "@"
+"""What stands before a view in the log, where samples stand by their prompts."""
 PEOPLE_S = 0.25
 """How often somebody who waits may go in between, and how long a pause sleeps."""
 
@@ -378,7 +380,8 @@ class _Training:
             look = self.recipe.look(step, tick)
         self.looked = (step, look)
         files: dict[str, list[str]] = {}
-        for place, (prompt, pictures) in enumerate(look.pictures.items()):
+        shown = {**look.pictures, **{f"{VIEW}{name}": some for name, some in look.views.items()}}
+        for place, (prompt, pictures) in enumerate(shown.items()):
             for number, picture in enumerate(pictures):
                 file = f"samples/{step:06d}/{place:02d}-{number:02d}.png"
                 files.setdefault(prompt, []).append(self.run.keep_picture(file, picture))
@@ -388,8 +391,8 @@ class _Training:
         self.run.log(step=step, samples=files, **numbers)
         if self.curves:
             self.curves.note(step, numbers)
-        if shown := [picture for pictures in look.pictures.values() for picture in pictures]:
-            self.run.tick(step, self.steps, preview=sheets.contact(shown), force=True)
+        if made := [picture for pictures in look.pictures.values() for picture in pictures]:
+            self.run.tick(step, self.steps, preview=sheets.contact(made), force=True)
 
     def _save(self) -> None:
         """A checkpoint of this step. None of weights that are no numbers, and none in the middle of bad steps."""

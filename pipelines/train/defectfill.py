@@ -7,7 +7,7 @@ word is said. That last one has a gradient here; every public re-implementation 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -242,7 +242,7 @@ class Filling(Adapting):
         tick("looking where it looks for the defect")
         shares, pictures = self._attention()
         facts = {**look.facts, "attention_inside": float(np.mean(shares))}
-        return Look(look.held_out, {**look.pictures, **({"attention": pictures} if pictures else {})}, facts)
+        return replace(look, views={"attention": pictures} if pictures else {}, facts=facts)
 
     @torch.no_grad()
     def _attention(self) -> tuple[list[float], list[np.ndarray]]:

@@ -10,7 +10,7 @@ const over = (row) => OVER.includes(row.state);
 
 // -- the words of a training
 const what_of = (row) => row.defect || (row.stage === 1 ? words.good_parts : row.task === "train-inversion" ? words.recipes.word : words.a_training);
-function kind_of(row) { return row.task === "train-inversion" ? words.recipes_short.word : row.stage ? fill(words.recipes_short.stage, { n: row.stage }) : words.recipes_short.once; }
+function kind_of(row) { return row.task !== "train-lora" ? words.recipes_short[{ "train-inversion": "word", "train-defectfill": "fill" }[row.task]] : row.stage ? fill(words.recipes_short.stage, { n: row.stage }) : words.recipes_short.once; }
 function state_of(row) {
   if (row.stopping && !over(row)) return "stopping";
   return row.state === "running" && row.paused ? "paused" : row.state;
@@ -63,7 +63,7 @@ function draw() {
   const chip = find(".td-state");
   chip.dataset.state = state;
   if (chip.textContent !== said_state(one)) chip.textContent = said_state(one);
-  const facts = [one.data_label, one.base, request.rank && request.task === "train-lora" ? fill(words.fact_rank, { rank: request.rank }) : "", fill(words.short_batch, { n: request.train_batch_size ?? 4 }), when(one)];
+  const facts = [one.data_label, one.base, request.rank ? fill(words.fact_rank, { rank: request.rank }) : "", fill(words.short_batch, { n: request.train_batch_size ?? 4 }), when(one)];
   find(".td-facts").textContent = facts.filter(Boolean).join(" · ");
   find(".td-track i").style.width = `${(one.state === "done" ? 1 : share) * 100}%`;
   find(".td-track").setAttribute("aria-valuenow", Math.round((one.state === "done" ? 1 : share) * 100));

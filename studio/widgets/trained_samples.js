@@ -43,7 +43,7 @@ class Samples {
   }
 
   draw_step(look, step) {
-    const rows = Object.entries(look.prompts).map(([prompt, files]) => made("figure", {}, made("figcaption", { title: prompt }, made("q", {}, prompt)), this.tiles(files.map((file, at) => ({ file, title: `${prompt}, ${step}, ${fill(this.words.seed, { seed: this.seed + at })}` })))));
+    const rows = Object.entries(look.prompts).map(([prompt, files]) => made("figure", {}, this.caption(prompt), this.tiles(files.map((file, at) => ({ file, title: `${this.name(prompt)}, ${step}, ${fill(this.words.seed, { seed: this.seed + at })}` })), prompt.startsWith("@"))));
     this.find(".td-made").replaceChildren(made("h3", {}, fill(this.words.made_at, { step: whole(look.step) })), ...rows);
     this.find(".td-real").hidden = !this.real.length;
     this.find(".td-real h3").textContent = fill(this.words.real, { label: this.label });
@@ -58,18 +58,24 @@ class Samples {
   draw_all() {
     const prompts = [...new Set(this.looks.flatMap((one) => Object.keys(one.prompts)))], prompt = prompts.includes(this.prompt) ? this.prompt : prompts[0];
     const many = Math.max(1, ...this.looks.map((one) => one.prompts[prompt]?.length || 0)), number = Math.min(this.picture, many - 1);
-    this.prompts.replaceChildren(...prompts.map((one) => made("option", { value: one }, one)));
+    this.prompts.replaceChildren(...prompts.map((one) => made("option", { value: one }, this.name(one))));
     this.prompts.value = prompt;
     this.pictures.replaceChildren(...Array.from({ length: many }, (_, at) => made("option", { value: at }, fill(this.words.seed, { seed: this.seed + at }))));
     this.pictures.value = number;
     const tiles = this.looks.filter((one) => one.prompts[prompt]?.[number]).map((one) => {
       const step = fill(this.words.at_step, { step: whole(one.step) });
-      return made("figure", {}, this.picture_of({ file: one.prompts[prompt][number], title: `${prompt}, ${step}, ${fill(this.words.seed, { seed: this.seed + number })}` }), made("figcaption", {}, step));
+      return made("figure", {}, this.picture_of({ file: one.prompts[prompt][number], title: `${this.name(prompt)}, ${step}, ${fill(this.words.seed, { seed: this.seed + number })}` }), made("figcaption", {}, step));
     });
     this.find(".td-grid").replaceChildren(...tiles);
+    this.find(".td-grid").classList.toggle("td-wide", prompt.startsWith("@"));
   }
 
-  tiles(shown) { return made("div", { className: "td-tiles" }, ...shown.map((one) => this.picture_of(one))); }
+  // What is no prompt but a view of the training is called by what it shows.
+  name(prompt) { return prompt.startsWith("@") ? this.words.views[prompt.slice(1)] : prompt; }
+
+  caption(prompt) { return made("figcaption", { title: this.name(prompt) }, prompt.startsWith("@") ? this.name(prompt) : made("q", {}, prompt)); }
+
+  tiles(shown, wide = false) { return made("div", { className: wide ? "td-tiles td-wide" : "td-tiles" }, ...shown.map((one) => this.picture_of(one))); }
 
   picture_of({ file, title }) {
     const button = made("button", { type: "button", title, ariaLabel: title }, made("img", { src: file, alt: "", loading: "lazy", decoding: "async" }));

@@ -242,8 +242,8 @@ def test_a_training_shows_its_attention_and_its_adapter_paints(worker: Worker, d
     assert row.state == "done", row.sentence
     logged = lines(run)
     shown = logged[-1]["samples"]
-    assert list(shown) == ["A part with sks", "attention"]
-    picture = images.read(run / shown["attention"][0]).pixels
+    assert list(shown) == ["A part with sks", "@attention"]
+    picture = images.read(run / shown["@attention"][0]).pixels
     assert picture.shape == (32, 96, 3)
     assert set(np.unique(picture[:, 32:64])) == {0, 255}
     assert 0 < logged[-1]["attention_inside"] < 1
