@@ -183,8 +183,12 @@ def save_start(folder: Path, vae: Any) -> None:
     parts |= {"scheduler": tiny.scheduler(prediction_type="v_prediction", rescale_betas_zero_snr=True), "vae": vae}
     parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
     StableDiffusionPipeline(**parts).save_pretrained(folder)
-    tables = (f'[{name}]\npath = "{name}"\ndefaults = {{ guidance_scale = 2.0 }}\n' for name in ("start", "small"))
-    (folder.parent / "bases.toml").write_text("\n".join(tables))
+    (folder.parent / "bases.toml").write_text("\n".join(entry(name) for name in ("start", "small")))
+
+
+def entry(name: str) -> str:
+    """A base's lines in the models folder's table."""
+    return f'[{name}]\npath = "{name}"\ndefaults = {{ guidance_scale = 2.0 }}\n'
 
 
 class Drawing(recipe.Denoising):
@@ -255,9 +259,8 @@ class Bench:
             return float(-10 * (off.square().mean((1, 2, 3)) / 4).log10().mean())
 
     def ask(self, name: str, fields: Mapping[str, Any]) -> Path:
-        """A request as anybody's, through the worker, to the adapter."""
-        ordinary = {"class_data": str(self.out / "surfaces" / DAMAGED), "class_prompt": f"a photo of {DAMAGED}"}
-        request = requests.parse({**fields, **ordinary, "data": str(self.out / "part")})
+        """A training as anybody's, through the worker, to the adapter."""
+        request = requests.parse({**fields, "data": str(self.out / "part")})
         run, done = self._taken_up(name, intake.from_paths(request, Assets(self.worker.queue.runs)))
         row = self.worker.queue.get(run.id)
         if not done and (row := self.worker.serve(row)).state != "done":
@@ -331,7 +334,9 @@ def main(arguments: list[str] | None = None) -> int:
         bench = Bench(out, worker, asked.minutes)
         try:
             found: dict[str, Any] = {"psnr": bench.draw()}
-            adapters = {"stage 1": bench.ask("stage-1", STAGE_1), "stage 2": bench.ask("stage-2", STAGE_2)}
+            prior = {"class_data": str(out / "surfaces" / DAMAGED), "class_prompt": f"a photo of {DAMAGED}"}
+            stages = {"stage 1": STAGE_1, "stage 2": STAGE_2}
+            adapters = {name: bench.ask(name.replace(" ", "-"), {**one, **prior}) for name, one in stages.items()}
         except Cancelled:
             print(f"time is up: call again with {asked.out} to go on")
             return 1

@@ -1,0 +1,200 @@
+"""Shows what each loss of DefectFill is for: a small base that inpaints, then the same defect with each left out once.
+
+`python -m bench.filling OUT [--minutes N]`, on the CPU, after `python -m bench.learning OUT`, whose base it takes on
+from 4 to 9 channels. Goes on where it stopped when called again. Writes OUT/filling.png (what each paints into parts it
+never saw, and where it looked), OUT/attention.png (how much it looks at the defect, by steps) and OUT/filling.json.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+
+from bench.learning import BASE, COLUMNS, DAMAGED, DEFECT, SIDE, Bench, Drawing, bad, good, write_sheet
+from pipelines.core import images, intake, requests
+from pipelines.core.assets import Assets
+from pipelines.core.errors import Cancelled
+from pipelines.parts import families, loop
+from pipelines.parts.feed import Row
+from pipelines.parts.loaders import Example
+from pipelines.train import material
+from pipelines.worker import Worker
+
+HOLES = {**BASE, "base": "begun", "max_train_steps": 1200, "validation_steps": 1200, "num_validation_images": 0}
+FILL: dict[str, Any] = {"task": "train-defectfill", "base": "holes", "layout": "mvtec", "defect": DEFECT, "seed": 1}
+FILL |= {"resolution": SIDE, "train_batch_size": 4, "views": 8, "max_train_steps": 300, "learning_rate": 2e-3}
+FILL |= {"object": DAMAGED, "text_encoder": False, "rank": 8, "checkpointing_steps": 150, "validation_steps": 30}
+FILL |= {"num_validation_images": 1, "instance_prompt": "a photo of {object} with {word}"}
+FILL |= {"part_prompt": "a photo of {word}"}
+LEFT_OUT: dict[str, dict[str, Any]] = {
+    "all three losses": {},
+    "without attention": {"attention_loss_weight": 0.0},
+    "without object": {"object_loss_weight": 0.0},
+    "without defect": {"defect_loss_weight": 0.0},
+}
+COLOURS = ((40, 90, 200), (200, 60, 50), (30, 150, 90), (150, 90, 190))
+CHART = (360, 720)
+
+
+class Filling(Bench):
+    """The base that inpaints, and what each choice of losses makes of it."""
+
+    def begin(self) -> None:
+        """models/holes paints surfaces into holes: models/small with five more channels, trained on random boxes."""
+        begun, holes, small = (self.out / "models" / name for name in ("begun", "holes", "small"))
+        if not begun.is_dir():
+            shutil.copytree(small, begun)
+            widen(begun)
+            table = self.out / "models" / "bases.toml"
+            more = (
+                f'[{name}]\npath = "{name}"\ndefaults = {{ guidance_scale = 2.0 }}\n' for name in ("begun", "holes")
+            )
+            table.write_text(table.read_text() + "\n" + "\n".join(more))
+        paths = sorted((self.out / "surfaces").rglob("*.png"))
+        rows = [Row(one.name, material.reader(Example(one)), f"a photo of {one.parent.name}") for one in paths]
+        request: Any = requests.parse(HOLES)
+        run, done = self._taken_up("holes", request)
+        if not done:
+            with families.opened("begun", self.worker.models, dtype="float32") as base:
+                try:
+                    run.finish(loop.fit(Drawing(request, base, run, rows), request, len(rows), run, base.device))
+                except Cancelled:
+                    self.worker.queue.end(run.id, self.worker.owner, "cancelled")
+                    raise
+            self.worker.queue.end(run.id, self.worker.owner, "done")
+        if not holes.is_dir():
+            shutil.copytree(begun, holes)
+            shutil.copytree(run.folder / "weights", holes / "unet", dirs_exist_ok=True)
+
+    def learn(self, name: str, fields: Mapping[str, Any]) -> Path:
+        """The run that trained with these fields."""
+        weights = self.ask(f"fill {name}".replace(" ", "-"), {**FILL, **fields})
+        return weights.parents[1]
+
+    def paint(self, name: str, run: Path) -> list[np.ndarray]:
+        """Defects in parts that it never saw, by the studio's own `inpaint`."""
+        found = []
+        for number in range(COLUMNS):
+            self.between()
+            picture, mask = self.out / f"new-{number}.png", self.out / f"new-{number}-mask.png"
+            if not mask.exists():
+                images.write_png(picture, good(DAMAGED, 4000 + number))
+                images.write_png(mask, bad(5000 + number)[1])
+            asked: dict[str, Any] = {"task": "inpaint", "base": "holes"}
+            asked |= {"image": str(picture), "mask": str(mask), "defect": DEFECT}
+            asked |= {"adapters": [{"path": run.name}], "prompt": f"a photo of {DAMAGED} with sks", "seed": 11 + number}
+            asked |= {"feather_px": 1, "guidance_scale": 2.0, "num_inference_steps": 20, "scheduler": "ddim"}
+            request = intake.from_paths(requests.parse(asked), Assets(self.worker.queue.runs))
+            row = self.worker.serve(self.worker.queue.get(self.worker.queue.submit(request, owner=self.worker.owner)))
+            if row.state != "done":
+                raise SystemExit(f"{name}: {row.sentence}")
+            folder = self.worker.queue.runs / row.id
+            found.append(images.read(folder / "images/00000.png").pixels)
+        return found
+
+
+def widen(folder: Path) -> None:
+    """The UNet takes mask and masked latents too; what it does not know yet counts for nothing."""
+    from diffusers import UNet2DConditionModel
+
+    old: Any = UNet2DConditionModel.from_pretrained(folder / "unet", local_files_only=True)
+    new: Any = UNet2DConditionModel.from_config({**old.config, "in_channels": 9})
+    state = old.state_dict()
+    wide = torch.zeros_like(new.conv_in.weight)
+    wide[:, :4] = state["conv_in.weight"]
+    new.load_state_dict({**state, "conv_in.weight": wide})
+    new.save_pretrained(folder / "unet")
+    index = folder / "model_index.json"
+    index.write_text(index.read_text().replace('"StableDiffusionPipeline"', '"StableDiffusionInpaintPipeline"'))
+
+
+def followed(run: Path) -> list[tuple[int, float]]:
+    """(step, share of the attention that lies on the defect)."""
+    lines = (json.loads(line) for line in (run / "log.jsonl").read_text().splitlines())
+    return [(line["step"], line["attention_inside"]) for line in lines if "attention_inside" in line]
+
+
+def last_maps(run: Path) -> list[np.ndarray]:
+    """Where it looked at the end: the third of each attention view."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    files = next(line["samples"]["@attention"] for line in reversed(lines) if "@attention" in line.get("samples", {}))
+    return [images.read(run / file).pixels[:, 2 * SIDE :] for file in files]
+
+
+def chart(curves: Mapping[str, Sequence[tuple[int, float]]]) -> np.ndarray:
+    """uint8: each curve over its steps, from 0 to the highest."""
+    height, width = CHART
+    top, last = max(y for one in curves.values() for _, y in one), max(x for one in curves.values() for x, _ in one)
+    drawn = np.full((height, width, 3), 255, np.uint8)
+    for share in (0.25, 0.5, 0.75, 1.0):
+        y = round(height - 30 - share * (height - 60))
+        cv2.line(drawn, (50, y), (width - 10, y), (225, 225, 225), 1)
+        cv2.putText(
+            drawn, f"{share * top:.2f}", (6, y + 4), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (80, 80, 80), 1, cv2.LINE_AA
+        )
+    for number, (name, curve) in enumerate(curves.items()):
+        places = [(50 + x / last * (width - 60), height - 30 - y / top * (height - 60)) for x, y in curve]
+        cv2.polylines(drawn, [np.round(places).astype(np.int32)], False, COLOURS[number], 2, cv2.LINE_AA)
+        write(drawn, name, (60 + 165 * number, height - 8), COLOURS[number])
+    return drawn
+
+
+def write(drawn: np.ndarray, text: str, place: tuple[int, int], colour: tuple[int, int, int]) -> None:
+    cv2.putText(drawn, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.filling", description=__doc__)
+    parser.add_argument("out", type=Path, help="the folder of bench.learning")
+    parser.add_argument("--minutes", type=float, default=120.0, help="stop after so long; call again to go on")
+    asked = parser.parse_args(arguments)
+    out = asked.out.absolute()
+    if not (out / "models" / "small").is_dir():
+        raise SystemExit(f"{asked.out} has no trained base: run `python -m bench.learning {asked.out}` first")
+    os.environ["FLAWSMITH_MODELS"] = str(out / "models")
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    with Worker(out / "runs", "cpu", ()) as worker:
+        bench = Filling(out, worker, asked.minutes)
+        try:
+            bench.begin()
+            runs = {name: bench.learn(name, fields) for name, fields in LEFT_OUT.items()}
+            painted = {name: bench.paint(name, run) for name, run in runs.items()}
+        except Cancelled:
+            print(f"time is up: call again with {asked.out} to go on")
+            return 1
+    before = [images.read(out / f"new-{number}.png").pixels for number in range(COLUMNS)]
+    masks = [images.read_mask(out / f"new-{number}-mask.png") for number in range(COLUMNS)]
+    shown = {
+        "real defects": [bad(2000 + number)[0] for number in range(COLUMNS)],
+        "good part": before,
+        "mask": [np.repeat(one[..., None].astype(np.uint8) * 255, 3, axis=2) for one in masks],
+        **painted,
+        **{f"looks: {name}": last_maps(run) for name, run in runs.items()},
+    }
+    write_sheet(out / "filling.png", shown)
+    curves = {name: followed(run) for name, run in runs.items()}
+    images.write_png(out / "attention.png", chart(curves))
+    inside = {name: [darker(one, two, mask) for one, two, mask in zip(before, made, masks, strict=True)]
+              for name, made in painted.items()}  # fmt: skip
+    found = {"attention_inside": curves, "darker_inside": inside}
+    (out / "filling.json").write_text(json.dumps(found, indent=1))
+    print(json.dumps({name: [curve[0], curve[-1]] for name, curve in curves.items()}, indent=1))
+    return 0
+
+
+def darker(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> float:
+    """By how many grey levels the area became darker: a hole is dark."""
+    return float((before.astype(float) - after)[mask].mean())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
