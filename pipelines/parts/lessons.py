@@ -39,10 +39,10 @@ class Look:
     """Loss on the pictures it never saw."""
     pictures: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
     """Prompt -> uint8 HxWx3."""
-    views: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
-    """More that can be seen, by what it is (`attention`): uint8 HxWx3."""
     facts: Mapping[str, float] = field(default_factory=dict)
     """More numbers, such as how much its pictures differ."""
+    views: Mapping[str, Sequence[np.ndarray]] = field(default_factory=dict)
+    """More that can be seen, by what it is (`attention`): uint8 HxWx3."""
 
 
 class Recipe(Protocol):
