@@ -52,13 +52,13 @@ GROUPS: dict[str, dict[str, Limits]] = {
         "num_vectors": _NUMBER,
     },
     "fill": {
-        "defect_loss_weight": Limits(),
-        "object_loss_weight": Limits(),
-        "attention_loss_weight": Limits(),
+        "defect_loss_weight": Limits(high=1),
+        "object_loss_weight": Limits(high=1),
+        "attention_loss_weight": Limits(high=1),
         "background_weight": Limits(),
         "attention_pass": Limits(),
         "attention_scales": Limits(),
-        "perceptual_weight": Limits(),
+        "perceptual_weight": Limits(high=1),
         "also": Limits(),
     },
     "length": {
@@ -123,6 +123,8 @@ GROUPS: dict[str, dict[str, Limits]] = {
 """The fields under Expert, as they stand together."""
 LISTS = ("validation_prompts", "target_modules", "also")
 """Fields of several texts: the page has a line for each."""
+FILLING = {"scheduler": "ddim", "num_inference_steps": 50, "guidance_scale": 7.5, "num_candidates": 8}
+"""How DefectFill paints (section 4.1, arXiv 2503.13985): of eight candidates that is kept which strays most."""
 FILES = ("resume_from", "inversion", "class_data")
 """Fields that name something of the studio by its id; each has a menu of its own."""
 
@@ -281,6 +283,8 @@ def used(context: Context, say: Language, run: str) -> dict[str, Any]:
     common: dict[str, Any] = {"adapters": [{"path": entry.id, "weight": 1} for entry in entries]}
     if known is not None and "inpaint" in known.tasks and known.state().ready:
         common["base"] = base
+        if row.task == "train-defectfill":
+            common |= FILLING
     return {"common": common, "adapter_names": {one.id: one.name for one in entries}, "prompt": _calls(row)}
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 
 from pipelines.core import requests, training_presets
+from pipelines.core.adapter_names import EMBEDDINGS_FILE
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.library import Library
 from studio import i18n, sets, training
 from studio.chart import MOST_POINTS, Log
 from studio.context import Context
-from tests import models
+from tests import adapters, models
 from tests.studio import trained
 
 SAY = i18n.language()
@@ -168,6 +169,16 @@ def test_a_finished_training_is_offered_to_begin_from_and_goes_to_paint(context:
     assert form["common"]["adapters"] == [{"path": entry.id, "weight": 1}]
     assert form["prompt"] == words
     assert training.used(context, SAY, run) == form  # a second time adds nothing
+
+
+def test_what_learned_to_fill_in_paints_as_the_paper_does_with_its_word_beside_it(context: Context) -> None:
+    fields = {"task": "train-defectfill", "base": "sd15-inpaint", "data": "dataset-0123456789ab", "defect": "scratch"}
+    run = trained.training(context.runs, "done", **fields, object="tile", word="<{defect}>", new_word=True)
+    (context.runs / run / "weights" / EMBEDDINGS_FILE).write_bytes(adapters.written({"<scratch>": (1, 768)}))
+    form = training.used(context, SAY, run)
+    assert form["prompt"] == "A tile with <scratch>"
+    assert sorted(form["adapter_names"].values()) == [f"scratch {run[:8]}", f"scratch {run[:8]}, its word"]
+    assert [use["weight"] for use in form["common"]["adapters"]] == [1, 1]
 
 
 def test_what_has_made_nothing_yet_cannot_be_used(context: Context) -> None:
