@@ -28,10 +28,17 @@ from pipelines.parts.loaders import Example
 from pipelines.train import material
 from pipelines.worker import Worker
 
-HOLES = {**BASE, "base": "begun", "max_train_steps": 1200, "validation_steps": 1200, "num_validation_images": 0}
+HOLES = {**BASE, "base": "begun", "max_train_steps": 500, "validation_steps": 500, "num_validation_images": 0}
 FILL: dict[str, Any] = {"task": "train-defectfill", "base": "holes", "layout": "mvtec", "defect": DEFECT, "seed": 1}
-FILL |= {"resolution": SIDE, "train_batch_size": 4, "views": 8, "max_train_steps": 300, "learning_rate": 2e-3}
-FILL |= {"object": DAMAGED, "text_encoder": False, "rank": 8, "checkpointing_steps": 150, "validation_steps": 30}
+FILL |= {"resolution": SIDE, "train_batch_size": 4, "views": 8, "max_train_steps": 200, "learning_rate": 2e-3}
+FILL |= {
+    "object": DAMAGED,
+    "text_encoder": False,
+    "rank": 8,
+    "checkpointing_steps": 100,
+    "validation_steps": 25,
+    "oriented": True,
+}
 FILL |= {"num_validation_images": 1, "instance_prompt": "a photo of {object} with {word}"}
 FILL |= {"part_prompt": "a photo of {word}"}
 LEFT_OUT: dict[str, dict[str, Any]] = {
