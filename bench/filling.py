@@ -19,8 +19,7 @@ import numpy as np
 import torch
 
 from bench.learning import BASE, COLUMNS, DAMAGED, DEFECT, SIDE, Bench, Drawing, bad, good, write_sheet
-from pipelines.core import images, intake, requests
-from pipelines.core.assets import Assets
+from pipelines.core import images, requests
 from pipelines.core.errors import Cancelled
 from pipelines.parts import families, loop
 from pipelines.parts.feed import Row
@@ -83,14 +82,12 @@ class Filling(Bench):
 
     def learn(self, name: str, fields: Mapping[str, Any]) -> Path:
         """The run that trained with these fields."""
-        weights = self.ask(f"fill {name}".replace(" ", "-"), {**FILL, **fields})
-        return weights.parents[1]
+        return self.ask(f"fill {name}".replace(" ", "-"), {**FILL, **fields})
 
     def paint(self, name: str, run: Path) -> list[np.ndarray]:
         """Defects in parts that it never saw, by the studio's own `inpaint`."""
         found = []
         for number in range(COLUMNS):
-            self.between()
             picture, mask = self.out / f"new-{number}.png", self.out / f"new-{number}-mask.png"
             if not mask.exists():
                 images.write_png(picture, good(DAMAGED, 4000 + number))
@@ -99,11 +96,7 @@ class Filling(Bench):
             asked |= {"image": str(picture), "mask": str(mask), "defect": DEFECT}
             asked |= {"adapters": [{"path": run.name}], "prompt": f"a photo of {DAMAGED} with sks", "seed": 11 + number}
             asked |= {"feather_px": 1, "guidance_scale": 2.0, "num_inference_steps": 20, "scheduler": "ddim"}
-            request = intake.from_paths(requests.parse(asked), Assets(self.worker.queue.runs))
-            row = self.worker.serve(self.worker.queue.get(self.worker.queue.submit(request, owner=self.worker.owner)))
-            if row.state != "done":
-                raise SystemExit(f"{name}: {row.sentence}")
-            folder = self.worker.queue.runs / row.id
+            folder = self.make(asked)
             found.append(images.read(folder / "images/00000.png").pixels)
         return found
 

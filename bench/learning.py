@@ -265,13 +265,22 @@ class Bench:
             return float(-10 * (off.square().mean((1, 2, 3)) / 4).log10().mean())
 
     def ask(self, name: str, fields: Mapping[str, Any]) -> Path:
-        """A training as anybody's, through the worker, to the adapter."""
+        """The run of a training as anybody's, through the worker."""
         request = requests.parse({**fields, "data": str(self.out / "part")})
         run, done = self._taken_up(name, intake.from_paths(request, Assets(self.worker.queue.runs)))
         row = self.worker.queue.get(run.id)
         if not done and (row := self.worker.serve(row)).state != "done":
             raise SystemExit(f"{name}: {row.sentence}")
-        return run.folder / "weights" / WEIGHTS_FILE
+        return run.folder
+
+    def make(self, asked: Mapping[str, Any]) -> Path:
+        """The run of pictures as anybody's, through the worker."""
+        self.between()
+        request = intake.from_paths(requests.parse(asked), Assets(self.worker.queue.runs))
+        row = self.worker.serve(self.worker.queue.get(self.worker.queue.submit(request, owner=self.worker.owner)))
+        if row.state != "done":
+            raise SystemExit(f"{row.task}: {row.sentence}")
+        return self.worker.queue.runs / row.id
 
     def _taken_up(self, name: str, request: Any) -> tuple[Run, bool]:
         """The run of that name, begun when there is none; and whether it is done."""
@@ -291,7 +300,7 @@ class Bench:
         shown = {f"real: {DEFECT}": [images.read(one.image).pixels for one in examples[:COLUMNS]]}
         asked = {"base": (home, whole), "stage 1": ("a vfx", whole), "stage 2": ("a vfx", whole, "sks", home)}
         for stage, prompts in asked.items():
-            uses = [Use(adapter_files.read(adapters[stage]))] if stage in adapters else []
+            uses = [Use(adapter_files.read(adapters[stage] / "weights" / WEIGHTS_FILE))] if stage in adapters else []
             with families.opened("small", self.worker.models, dtype="float32") as base, base.attached(uses):
                 for prompt in prompts:
                     losses[f"{stage}: {prompt}"] = masked(base, examples, prompt)
