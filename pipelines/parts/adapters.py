@@ -7,7 +7,7 @@ memory: nothing is loaded again, and after the `with` every module is the very o
 import copy
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -235,6 +235,38 @@ def put(model: nn.Module, name: str, module: nn.Module) -> None:
 
 
 @contextmanager
+def bare(models: Iterable[Any]) -> Iterator[None]:
+    """Models as they were loaded, whatever a run that lets this one go first laid on them; that is back afterwards."""
+    networks: list[Any] = [one for one in models if isinstance(one, nn.Module)]
+    worn = [(one, name, module) for one in networks for name, module in wrapped(one).items()]
+    asked = [(one, one.get_input_embeddings()) for one in networks if hasattr(one, "get_input_embeddings")]
+    tables = [(one, table) for one, table in asked if isinstance(table, Extended)]
+    for model, name, module in worn:
+        put(model, name, module.get_base_layer())
+    for model, table in tables:
+        model.set_input_embeddings(table.plain)
+    try:
+        yield
+    finally:
+        for model, table in tables:
+            model.set_input_embeddings(table)
+        for model, name, module in worn:
+            put(model, name, module)
+
+
+class Extended(nn.Embedding):
+    """An encoder's table of words with new ones behind them."""
+
+    plain: nn.Embedding
+    """The encoder's own."""
+
+    def __init__(self, count: int, before: nn.Embedding) -> None:
+        super().__init__(count, before.weight.shape[1], device=before.weight.device, dtype=before.weight.dtype)
+        # not as a part of it: what is saved of the encoder has one table
+        self.__dict__["plain"] = before.plain if isinstance(before, Extended) else before
+
+
+@contextmanager
 def words(tokenizer: Any, encoder: Any, embeddings: Mapping[str, Tensor]) -> Iterator[tuple[Any, dict[str, str]]]:
     """A tokenizer that knows new words, and their vectors in the encoder: textual inversion (arXiv 2208.01618).
 
@@ -259,7 +291,7 @@ def words(tokenizer: Any, encoder: Any, embeddings: Mapping[str, Tensor]) -> Ite
             raise BadInput(f"the word {word!r} is there already: rename the token in one of the files")
         rows += list(vectors)
         written[word] = " ".join(own)
-    table = nn.Embedding(len(extended), width, device=original.weight.device, dtype=original.weight.dtype)
+    table = Extended(len(extended), original)
     with torch.no_grad():
         table.weight[: original.weight.shape[0]] = original.weight
         for place, row in zip(range(len(extended) - len(rows), len(extended)), rows, strict=True):

@@ -8,7 +8,7 @@ from typing import Any
 from pipelines.core import bases
 from pipelines.core.errors import BadInput
 from pipelines.core.models import Key, Models
-from pipelines.parts import kernels, resting
+from pipelines.parts import adapters, kernels, resting
 from pipelines.parts.family import Family, Source
 from pipelines.parts.flux import Flux
 from pipelines.parts.flux2 import Flux2
@@ -69,6 +69,7 @@ def opened_source(source: Source, models: Models, *, rests: bool = False, dtype:
                 own = part == family.denoiser_part or not source.shared
                 key = Key(source.name if own else source.shared, part, dtype, home)
                 held[part] = stack.enter_context(models.use(key, partial(loader.part, part)))
+            stack.enter_context(adapters.bare(held.values()))
             kernels.put_on(held[family.denoiser_part], device.name)
             models.attention = kernels.attention(device.name)
             base = family(source, held, loader.tokenizers(), loader.schedule(), device.name)

@@ -262,6 +262,27 @@ def test_new_words_are_known_for_a_while(pipe: Any) -> None:
     assert np.array_equal(drawn(pipe), before)
 
 
+def test_a_run_that_goes_first_finds_nothing_of_the_one_that_waits(
+    pipe: Any, made: Mapping[str, Mapping[str, Tensor]], tmp_path: Path
+) -> None:
+    use = Use(adapter_files.read(saved(as_peft(made), tmp_path)))
+    vectors = torch.randn(1, tiny.WIDTH, generator=torch.Generator().manual_seed(3))
+    before = drawn(pipe)
+    with attached(models(pipe), [use], "tiny"), words(pipe.tokenizer, pipe.text_encoder, {"<rust>": vectors}):
+        changed = drawn(pipe)
+        assert not np.array_equal(changed, before)
+        with adapters.bare(models(pipe).values()):
+            assert np.array_equal(drawn(pipe), before)
+            with (
+                attached(models(pipe), [use], "tiny"),
+                words(pipe.tokenizer, pipe.text_encoder, {"<dust>": vectors}) as (_, written),
+            ):
+                assert written == {"<dust>": "<dust>"}
+                assert np.array_equal(drawn(pipe), changed)
+        assert np.array_equal(drawn(pipe), changed)
+    assert np.array_equal(drawn(pipe), before)
+
+
 def test_words_that_do_not_fit_are_refused(pipe: Any) -> None:
     with (
         pytest.raises(
