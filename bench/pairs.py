@@ -1,6 +1,6 @@
 """Shows that DualAnoDiff learns: pairs of a damaged part and its defect alone, whose masks lie where the damage is.
 
-`python -m bench.pairs OUT [--minutes N]`, on the CPU, after `python -m bench.learning OUT`, on whose base it trains. Goes
+`python -m bench.pairs OUT [--minutes N]`, on the CPU, after `python -m bench.learning OUT`, whose base it trains. Goes
 on where it stopped when called again. Writes OUT/pairs.png (real ones, and made: whole, defect alone, mask) and
 OUT/pairs.json: the IoU of each mask with what is darker in the whole picture than the surface ever is.
 """

@@ -6,6 +6,7 @@ from pipelines.core.models import Models
 from pipelines.core.requests import (
     Check,
     Convert,
+    Dual,
     Export,
     Fetch,
     Inpaint,
@@ -13,6 +14,7 @@ from pipelines.core.requests import (
     Segment,
     Text,
     TrainDefectfill,
+    TrainDual,
     TrainInversion,
     TrainLora,
 )
@@ -29,6 +31,12 @@ def _text(request: Text, run: Run, models: Models) -> None:
     from pipelines.generate import text
 
     text.run(request, run, models)
+
+
+def _dual(request: Dual, run: Run, models: Models) -> None:
+    from pipelines.generate import dual
+
+    dual.run(request, run, models)
 
 
 def _export(request: Export, run: Run, models: Models) -> None:
@@ -73,6 +81,12 @@ def _train_defectfill(request: TrainDefectfill, run: Run, models: Models) -> Non
     defectfill.run(request, run, models)
 
 
+def _train_dual(request: TrainDual, run: Run, models: Models) -> None:
+    from pipelines.train import dual
+
+    dual.run(request, run, models)
+
+
 def _fetch(request: Fetch, run: Run, models: Models) -> None:
     from pipelines.dataset import fetch
 
@@ -82,9 +96,11 @@ def _fetch(request: Fetch, run: Run, models: Models) -> None:
 RUNNERS: dict[type[Request], Callable[..., None]] = {
     Inpaint: _inpaint,
     Text: _text,
+    Dual: _dual,
     TrainLora: _train_lora,
     TrainInversion: _train_inversion,
     TrainDefectfill: _train_defectfill,
+    TrainDual: _train_dual,
     Check: _check,
     Segment: _segment,
     Export: _export,

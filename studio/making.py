@@ -15,7 +15,7 @@ from pipelines.core import bases as known_bases
 from pipelines.core import negatives, trainings, unfold
 from pipelines.core.assets import Asset
 from pipelines.core.errors import BadInput, Missing
-from pipelines.core.requests import Text
+from pipelines.core.requests import Dual, Text
 from studio import bases, form, laid, menu, shelf
 from studio.context import Context
 from studio.form import Limits
@@ -39,6 +39,8 @@ LIMITS = {
     "clip_skip": Limits(high=4),
     "batch_size": Limits(),
 }
+PAIR = {"adapter_scale": Limits(), "prompt_noise": Limits()}
+"""What only pairs are asked for, beside those fields of LIMITS that they share."""
 WORDS = ("base", "prompt", "prompts", "prefix", "negative_prompt", "image", "images", "adapters")
 
 
@@ -49,7 +51,12 @@ def controls(say: Language) -> dict[str, dict[str, Any]]:
     found["negative_preset"] |= {"kind": "choice", "choices": lists}
     help = say.data(f"help.{Text.origin('base')}.base", Text.model_fields["base"].description or "")
     base = {"label": say("fields.base.label"), "help": help, "start": "", "kind": "choice", "choices": []}
-    return {"base": base, **found}
+    return {"base": base, **found, **form.controls(say, Dual, PAIR)}
+
+
+def paired() -> list[str]:
+    """The fields of the form that pairs of part and mask are asked with."""
+    return [name for name in (*LIMITS, *PAIR) if name in Dual.model_fields]
 
 
 def offered(context: Context, say: Language, project: Any) -> dict[str, Any]:
@@ -64,23 +71,27 @@ def offered(context: Context, say: Language, project: Any) -> dict[str, Any]:
     }
 
 
-def _trainings(runs: Path) -> list[dict[str, str]]:
+def _trainings(runs: Path) -> list[dict[str, Any]]:
     """Finished trainings, newest first: what they trained on and called things."""
     found = []
-    for run, said in islice(trainings.finished(runs), MOST_TRAININGS):
+    for run, said in islice(trainings.finished(runs, trainings.PRODUCTS), MOST_TRAININGS):
         base = str(said.get("base") or "")
         made = datetime.fromtimestamp((runs / run / "result.json").stat().st_mtime).strftime("%Y-%m-%d %H:%M")
         words = {kind: unfold.prompt_of(said, kind) for kind in ("normal", "defect")}
         if words["normal"] == words["defect"]:
             words["normal"] = ""
         label = " · ".join(filter(None, (str(said.get("defect") or ""), base, made)))
-        found.append({"id": run, "label": label, "base": base, **words})
+        pairs = {"normal": "", "defect": ""} if said.get("task") == "train-dual" else {}
+        found.append({"id": run, "label": label, "base": base, **words, **pairs, "pairs": bool(pairs)})
     return found
 
 
 def asked(held: Any) -> dict[str, Any]:
-    """The Text request, as data, of what the form holds. Raises BadInput where it holds no base that is ready."""
+    """The Text or Dual request, as data, that the form holds. Raises BadInput where it holds no base that is ready."""
     fields = _table(_table(held).get("fields"))
+    if fields.get("model"):
+        own = {name: fields[name] for name in paired() if fields.get(name) not in (None, "")}
+        return {"task": "dual", "model": str(fields["model"]), **own}
     names = [name for name in (*LIMITS, *WORDS) if fields.get(name) not in (None, "", [])]
     base = str(fields.get("base") or "")
     if not base:
@@ -90,6 +101,14 @@ def asked(held: Any) -> dict[str, Any]:
     if data.get("prompts"):
         data.pop("prompt", None)
     return data
+
+
+def of_pairs(context: Context, request: Dual) -> dict[str, Any]:
+    """The form that asks for a pair again. Raises Missing where what made it is gone."""
+    model = context.assets.get(request.model)
+    data = request.model_dump(mode="json")
+    fields = {name: data[name] for name in paired()}
+    return {"fields": {**fields, "model": request.model}, "shown": {"pairs": model.name}}
 
 
 @dataclass(frozen=True)

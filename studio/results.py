@@ -16,7 +16,7 @@ from studio.context import Context
 from studio.i18n import Language
 
 MOST_SHOWN = 64
-PAINTED = ("inpaint", "text")
+PAINTED = ("inpaint", "text", "dual")
 """The tasks that make pictures."""
 MOST_WORDS = 120
 VERDICTS: dict[str, runs.Verdict | None] = {"": None, **{verdict: verdict for verdict in get_args(runs.Verdict)}}
@@ -55,7 +55,7 @@ def item(context: Context, say: Language, run: str, one: dict[str, Any], verdict
     """One finished picture for the before/after view, from its manifest row. Without its source it stands alone."""
     if not one.get("regions", True):
         return _whole(say, run, one, verdicts)
-    source = _source(context, one)
+    source = None if "part" in one else _source(context, one)
     stem = PurePosixPath(one["file"]).relative_to("images").with_suffix("").as_posix()
     file = f"/files/{run}/{one['file']}"
     return {
@@ -67,8 +67,8 @@ def item(context: Context, say: Language, run: str, one: dict[str, Any], verdict
         "mask": f"/files/{run}/{one['mask']}",
         "thumb": f"/files/{run}/{one['thumb']}",
         "verdict": verdicts.get(stem, ""),
-        "facts": facts(say, one["scores"]),
-        "note": "" if source else say("results.no_source"),
+        "facts": seen(say, one),
+        "note": "" if source or "part" in one else say("results.no_source"),
     }
 
 
@@ -90,6 +90,15 @@ def _whole(say: Language, run: str, one: dict[str, Any], verdicts: Mapping[str, 
         "facts": [fact],
         "note": say.sentence(str(one.get("note", ""))),
     }
+
+
+def seen(say: Language, one: Mapping[str, Any]) -> list[dict[str, str]]:
+    """What is said of a picture with a defect: how it was painted; of a pair, made with its mask, how large that is."""
+    if "part" not in one:
+        return facts(say, one["scores"])
+    found = one["found"]
+    text, name = say("results.covers", share=f"{100 * found['area']:.1f}"), f"{found['method']} {found['threshold']:g}"
+    return [{"text": text, "name": name, "tone": "plain", "help": str(one["prompt"])}]
 
 
 def _source(context: Context, one: Mapping[str, Any]) -> Asset | None:

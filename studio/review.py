@@ -14,7 +14,7 @@ from pipelines.core import intake, layouts, requests, splits, trash
 from pipelines.core.errors import BadInput, Missing, Problem
 from pipelines.core.gallery import Filter, Gallery, Picture
 from pipelines.core.layouts import LAYOUTS, Leaf
-from pipelines.core.requests import Inpaint, Text
+from pipelines.core.requests import Dual, Inpaint, Text
 from pipelines.core.requests.dataset import MOST_NAMED
 from studio import menu, results
 from studio.context import Context
@@ -157,7 +157,7 @@ def facts(context: Context, say: Language, gallery: Gallery, id: str) -> dict[st
         "title": titles(say, one.defects),
         "file": f"/files/{one.run}/images/{one.stem}.png",
         "verdict": one.verdict,
-        "scores": results.facts(say, row["scores"]) if "scores" in row else [],
+        "scores": results.seen(say, row) if "scores" in row else [],
         "lines": [
             *({"name": say(f"facts.{name}"), "text": text} for name, text in _said(row) if text),
             {"name": say("facts.seed"), "text": str(row["seed"])},
@@ -167,7 +167,7 @@ def facts(context: Context, say: Language, gallery: Gallery, id: str) -> dict[st
             {"name": say("facts.run"), "text": one.run},
         ],
         "request": intake.named(request.for_image(one.index), context.assets)
-        if isinstance(request, Inpaint | Text)
+        if isinstance(request, Inpaint | Text | Dual)
         else asked,
     }
 

@@ -13,7 +13,7 @@ from pipelines.core import intake, library, training_presets, trainings, unfold
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.library import Library
 from pipelines.core.queue import Row
-from pipelines.core.requests import TrainDefectfill, Training, TrainInversion, TrainLora
+from pipelines.core.requests import TrainDefectfill, TrainDual, Training, TrainInversion, TrainLora
 from pipelines.core.training_presets import Recipe
 from studio import api, bases, form, menu
 from studio.context import Context
@@ -28,6 +28,7 @@ TASKS: dict[str, type[Training]] = {
     "train-lora": TrainLora,
     "train-inversion": TrainInversion,
     "train-defectfill": TrainDefectfill,
+    "train-dual": TrainDual,
 }
 
 _NUMBER = Limits(slider=False)
@@ -60,6 +61,13 @@ GROUPS: dict[str, dict[str, Limits]] = {
         "attention_scales": Limits(),
         "perceptual_weight": Limits(high=1),
         "also": Limits(),
+    },
+    "pair": {
+        "interaction_rank": _NUMBER,
+        "background": Limits(),
+        "shared_noise": Limits(),
+        "prompt_noise": Limits(),
+        "paper_compat": Limits(),
     },
     "length": {
         "max_train_steps": _NUMBER,
@@ -183,8 +191,9 @@ def _adapters(context: Context) -> list[Any]:
 def _starts(context: Context) -> list[dict[str, Any]]:
     """What a training can begin from: finished trainings, newest first, then the library's adapters."""
     found = []
-    for run, said in islice(trainings.finished(context.runs), MOST_STARTS):
+    for run, said in islice(trainings.finished(context.runs, trainings.PRODUCTS), MOST_STARTS):
         what = {"base": str(said.get("base") or ""), "data": str(said.get("data") or ""), "stage": said.get("stage")}
+        what["pairs"] = said.get("task") == "train-dual"
         found.append({"id": run, "run": True, "defect": str(said.get("defect") or ""), **what})
     kept = [one for one in _adapters(context) if one.facts.kind != "inversion"]
     return [*found, *({"id": one.id, "run": False, "label": one.name, "base": one.base} for one in kept)]
@@ -261,6 +270,18 @@ def weights(context: Context, run: str) -> str | None:
     """What a training has written so far that can be used, by its name among the run's files."""
     folder = context.runs / run / "weights"
     return next((f"weights/{name}" for name in trainings.PRODUCTS if (folder / name).is_file()), None)
+
+
+def pairs(context: Context, run: str) -> dict[str, str] | None:
+    """What makes pairs in Generate, where the training learned such: its id, and what to call it. None for any other.
+
+    Raises Missing where it has not finished.
+    """
+    row = context.queue.get(run)
+    if row.task != "train-dual":
+        return None
+    library.dual_of_run(context.runs, run)
+    return {"id": run, "label": " · ".join([str(row.request.get("defect")), str(row.request.get("base")), run[:8]])}
 
 
 def used(context: Context, say: Language, run: str) -> dict[str, Any]:

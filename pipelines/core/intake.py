@@ -80,6 +80,8 @@ def _unfolded(request: Request, assets: Assets, *, paths: bool) -> Request:
         return unfold.from_paths(request, assets) if paths else unfold.from_web(request, assets)
     if isinstance(request, requests.Segment):
         return unfold.segment(request, assets, paths=paths)
+    if isinstance(request, requests.Dual):
+        return unfold.dual(request, assets, paths=paths)
     if isinstance(request, requests.Training):
         return trainings.settled(request, assets.runs, paths=paths)
     if isinstance(request, requests.Check):
@@ -95,6 +97,9 @@ def _knowing_adapters(take: Take, assets: Assets) -> Take:
     """Finds adapters where only they are found, everything else as `take` does; what is no adapter is refused here."""
 
     def found(field: str, kind: FileKind, value: str) -> str:
+        if kind == "dual" and ids.RUN.fullmatch(value):
+            path = library.dual_of_run(assets.runs, value)
+            return assets.put(path, path.name).id
         if kind != "adapter":
             return take(field, kind, value)
         known = library.asset_of(assets, value) or assets.get(take(field, kind, value))

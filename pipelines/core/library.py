@@ -22,6 +22,8 @@ from pipelines.core.assets import Asset, Assets
 from pipelines.core.errors import BadInput, Missing, Problem
 
 ID = re.compile(r"adapter-[0-9a-f]{12}")
+DUAL_FILE = "dual.safetensors"
+"""What a training of pairs calls its model, which is no adapter: nothing but `dual` can use it."""
 DELETED = ".deleted"
 LOCK = ".lock"
 KEPT_S = 7 * 24 * 3600
@@ -221,6 +223,19 @@ def of_run(runs: Path, run: str) -> Path:
     path = next((one for one in found if one.is_file()), None)
     if path is None:
         raise Missing(f"run {run} made no adapter (weights/{WEIGHTS_FILE}): name a run that trained one")
+    return path
+
+
+def dual_of_run(runs: Path, run: str) -> Path:
+    """The model of pairs that a run trained. Raises Missing when the run is not finished, or trained none."""
+    folder = runs / run
+    path = folder / "weights" / DUAL_FILE
+    if not ids.RUN.fullmatch(run) or not folder.is_dir():
+        raise Missing(f"there is no run {run[:40]!r}: name a finished train-dual")
+    if not (folder / "result.json").is_file():
+        raise Missing(f"run {run} is not finished: wait for it, or name another train-dual")
+    if not path.is_file():
+        raise Missing(f"run {run} made no model of pairs (weights/{DUAL_FILE}): name a finished train-dual")
     return path
 
 

@@ -1,22 +1,24 @@
 """Trainings among the runs: which are finished, and what one that is asked for takes up. Knows folders and requests."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipelines.core import datasets, ids, projects, requests
 from pipelines.core.adapter_names import EMBEDDINGS_FILE, WEIGHTS_FILE
 from pipelines.core.errors import BadInput
+from pipelines.core.library import DUAL_FILE
 from pipelines.core.requests.defectfill import TrainDefectfill
 from pipelines.core.requests.train import TrainInversion, TrainLora
 
-PRODUCTS = (WEIGHTS_FILE, EMBEDDINGS_FILE)
+ADAPTERS = (WEIGHTS_FILE, EMBEDDINGS_FILE)
+PRODUCTS = (*ADAPTERS, DUAL_FILE)
 
 
-def finished(runs: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(run, its request) of every finished training of an adapter, newest first."""
-    folders = {one.parents[1] for name in PRODUCTS for one in runs.glob(f"*/weights/{name}")}
+def finished(runs: Path, products: Sequence[str] = ADAPTERS) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """(run, its request) of every finished training that made one of these, newest first."""
+    folders = {one.parents[1] for name in products for one in runs.glob(f"*/weights/{name}")}
     for folder in sorted(folders, reverse=True):
         if ids.RUN.fullmatch(folder.name) and (folder / "result.json").is_file():
             yield folder.name, request(folder)

@@ -12,6 +12,7 @@ from pipelines.core import files, ids, library, projects, requests, runs, traini
 from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.requests.diffusion import MAX_PROMPT
+from pipelines.core.requests.dual import Dual
 from pipelines.core.requests.segment import Segment
 from pipelines.core.requests.text import MOST_PROMPTS, Text
 
@@ -46,6 +47,12 @@ def segment(request: Segment, assets: Assets, *, paths: bool) -> Segment:
         for name in ("data", "clean")
     }
     return request.model_copy(update=change)
+
+
+def dual(request: Dual, assets: Assets, *, paths: bool) -> Dual:
+    """The request with each background by itself. Raises so too."""
+    found = [one for value in request.backgrounds for one in _pictures(value, assets, "backgrounds", paths=paths)]
+    return request.model_copy(update={"backgrounds": tuple(found)})
 
 
 def prompts(path: Path) -> list[str]:

@@ -13,7 +13,7 @@ import gradio as gr
 
 from pipelines.core.assets import Asset
 from pipelines.core.errors import Problem
-from pipelines.core.requests import Text
+from pipelines.core.requests import Dual, Text
 from studio import canvas, pictures, restore, shelf, watch
 from studio.context import Context
 from studio.page import QUIET, Page
@@ -80,7 +80,7 @@ class Bring:
         with watch.refusals(self.page.say):
             asset = self.context.assets.get(str(event.asset))
             try:
-                if isinstance(restore.request_of(asset.path, asset.name)[0], Text):
+                if isinstance(restore.request_of(asset.path, asset.name)[0], Text | Dual):
                     order = {"to": "generate", "asset": asset.id, "at": str(time.time_ns())}
                     return [*[gr.skip()] * 6, order, gr.Tabs(selected="generate")]
                 found = restore.of_picture(self.context, asset.path, asset.name, _product(held))

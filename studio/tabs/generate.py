@@ -10,7 +10,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.core.errors import Problem
-from pipelines.core.requests import Text
+from pipelines.core.requests import Dual, Text
 from studio import making, pictures, restore, results, watch
 from studio.context import Context
 from studio.i18n import Language
@@ -47,6 +47,8 @@ def _draw(say: Language) -> Any:
         styles=[FOLDER / "which.css"],
         menu=NOTHING,
         fields=making.controls(say),
+        paired=making.paired(),
+        pairs_alone=list(making.PAIR),
         samples=pictures.strip(say),
         put=None,
         told={},
@@ -84,11 +86,13 @@ def _choices(context: Context, page: Page, card: Any) -> None:
 
     def sent(order: dict[str, Any]) -> Any:
         """What another tab hands over: a picture made of words brings its form, any other is one to start from."""
+        if order.get("pairs"):
+            return put(pairs=order["pairs"])
         if order.get("asset"):
             return _restored(context, say, str(order["asset"]))
         run, stem = str(order.get("run")), str(order.get("stem"))
         path = restore.picture_of(context, run, stem)
-        name = path.name if context.queue.get(run).task == "text" else f"{run}-{path.name}"
+        name = path.name if context.queue.get(run).task in ("text", "dual") else f"{run}-{path.name}"
         return _restored(context, say, context.assets.put(path, name).id)
 
     def refused(event: gr.EventData) -> None:
@@ -108,6 +112,8 @@ def _restored(context: Context, say: Language, id: str) -> Any:
         request, names = restore.request_of(asset.path, asset.name)
     except Problem:
         return put(picture=making.of_asset(asset))
+    if isinstance(request, Dual):
+        return put(form=making.of_pairs(context, request))
     if not isinstance(request, Text):
         return put(picture=making.of_asset(asset))
     found = making.restored(context, request, names)

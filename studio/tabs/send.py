@@ -26,7 +26,7 @@ def wire(context: Context, page: Page, compare: Any, *, start: bool = False) -> 
             return [gr.skip(), gr.skip(), _added(context, page, project, run, stem)]
         found = watch.find(context, run)
         # Nothing is painted on a picture that was made whole: it is one to paint on.
-        start = to == PAINT and found is not None and found.task == "text"
+        start = to == PAINT and found is not None and found.task in ("text", "dual")
         return [order(to, run, stem, start=start), gr.Tabs(selected=to), gr.skip()]
 
     def go_on(event: gr.EventData) -> list[Any]:

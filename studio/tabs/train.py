@@ -16,6 +16,7 @@ from studio import training, watch
 from studio.context import Context
 from studio.i18n import Language
 from studio.page import QUIET, Page
+from studio.tabs.send import GENERATE
 from studio.widgets import FOLDER, widget
 
 SCRIPTS = ("which_controls.js", "train_server.js", "train_data.js", "train_check.js")
@@ -77,6 +78,8 @@ def _choices(context: Context, page: Page, card: Any, seen: Any) -> None:
 
     def use(event: gr.EventData) -> list[Any]:
         with watch.refusals(say):
+            if (pairs := training.pairs(context, str(event.run))) is not None:
+                return [{"to": GENERATE, "pairs": pairs, "at": str(time.time_ns())}, gr.Tabs(selected=GENERATE)]
             form = training.used(context, say, str(event.run))
         return [{"to": "paint", "form": form, "at": str(time.time_ns())}, gr.Tabs(selected="paint")]
 

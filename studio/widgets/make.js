@@ -17,7 +17,7 @@ const ready = () => bases().filter(able);
 
 function fresh() {
   const fields = Object.fromEntries(Object.entries(props.fields).map(([name, field]) => [name, field.start]));
-  return { expert: false, fields: { ...fields, prompt: "", prompts: [], negative_prompt: "", prefix: "", image: null, images: [], adapters: [] }, shown: {} };
+  return { expert: false, fields: { ...fields, prompt: "", prompts: [], negative_prompt: "", prefix: "", image: null, images: [], adapters: [], model: "" }, shown: {} };
 }
 
 function keep() {
@@ -32,6 +32,9 @@ function set(name, value) {
   changed();
 }
 
+// Pairs of part and mask come from a training of such, which brings base and words.
+const pairs = () => Boolean(held.fields.model);
+
 // What is done: as asked, else by what is given.
 function does() {
   const { mode, image, images } = held.fields;
@@ -43,6 +46,7 @@ function does() {
 // What keeps Generate from its work; "" for nothing.
 function lacking() {
   const base = base_of(), { prompt, prompts, image, images } = held.fields;
+  if (pairs()) return "";
   if (!base || !able(base)) return words.no_base;
   if (!base.tasks.includes(does())) return words.cannot.replace("%", words[`mode_${does()}`]);
   if (does() !== "text" && !image && !images.length) return words.no_picture;
@@ -51,7 +55,7 @@ function lacking() {
   return "";
 }
 
-function count() { return Math.max(1, held.fields.prompts.length) * Math.max(1, held.shown.count || 1) * held.fields.num_images; }
+function count() { return pairs() ? held.fields.num_images : Math.max(1, held.fields.prompts.length) * Math.max(1, held.shown.count || 1) * held.fields.num_images; }
 
 // -- on the page
 const controls = Object.fromEntries(Object.entries(props.fields).map(([name, field]) => {
@@ -69,14 +73,16 @@ function draw() {
   find(".mk-all").hidden = !some;
   if (!some) { draw_none(); return; }
   root.dataset.mode = held.expert ? "expert" : "simple";
+  root.dataset.pairs = pairs() ? "1" : "";
   root.querySelectorAll(".wh-modes button").forEach((one) => one.setAttribute("aria-pressed", (one.dataset.mode === "expert") === held.expert));
   draw_bases();
   for (const [name, control] of Object.entries(controls)) {
-    if (DEFAULTS.includes(name) && base) usual_of(control, base.defaults[name]);
+    if (DEFAULTS.includes(name) && base && !pairs()) usual_of(control, base.defaults[name]);
+    control.box.hidden = pairs() ? !props.paired.includes(name) : props.pairs_alone.includes(name);
     control.show(fields[name], FREE.includes(name) ? fields[name] : props.fields[name].start, false);
   }
-  for (const name of ["width", "height"]) controls[name].input.placeholder = task === "text" && base?.resolution ? `${base.resolution}` : props.fields[name].auto;
-  controls.strength.box.hidden = task !== "image";
+  for (const name of ["width", "height"]) controls[name].input.placeholder = task === "text" && base?.resolution && !pairs() ? `${base.resolution}` : props.fields[name].auto;
+  if (task !== "image") controls.strength.box.hidden = true;
   for (const [id, name] of [["prompt", "prompt"], ["negative", "negative_prompt"], ["prefix", "prefix"]]) write(find(`#make-${id}`), fields[name]);
   find("#make-prompt").hidden = fields.prompts.length > 0;
   find("#make-prompts").hidden = !fields.prompts.length;
@@ -84,7 +90,9 @@ function draw() {
   draw_picture();
   draw_adapters();
   draw_trainings();
-  const apart = Object.values(controls).filter((one) => one.changed), hidden = apart.filter((one) => one.box.closest(".wh-expert")).map((one) => one.field.label);
+  find("#make-pairs").hidden = find(".mk-how").hidden = !pairs();
+  find("#make-pairs span").textContent = held.shown.pairs || held.fields.model;
+  const apart = Object.values(controls).filter((one) => one.changed && !one.box.hidden), hidden = apart.filter((one) => one.box.closest(".wh-expert")).map((one) => one.field.label);
   if (fields.prefix) hidden.unshift(words.prefix);
   find("[data-act=back]").hidden = !apart.length && !fields.prefix;
   find(".wh-hidden").hidden = held.expert || !hidden.length;
@@ -133,6 +141,7 @@ const acts = {
   open: () => find("#make-file").click(),
   browse: () => browse(),
   "no-prompts": () => { held.fields.prompts = []; delete held.shown.prompts; changed(); find("#make-prompt").focus(); },
+  "no-pairs": () => { held.fields.model = ""; delete held.shown.pairs; changed(); find("#make-training").focus(); },
   "no-image": () => { no_picture(); changed(); find("[data-act=open]").focus(); },
   back: () => { const usual = fresh().fields; for (const name of [...Object.keys(props.fields), "prefix"]) if (!FREE.includes(name)) held.fields[name] = usual[name]; changed(); },
 };
@@ -192,7 +201,7 @@ watch(["menu", "put", "told"], () => {
   const { put } = props;
   if (put && put.at !== heard) {
     heard = put.at;
-    if (put.form) take_up({ ...put.form, expert: held.expert }); else if (put.picture) take_picture(put.picture);
+    if (put.form) take_up({ ...put.form, expert: held.expert }); else if (put.pairs) take_pairs(put.pairs); else if (put.picture) take_picture(put.picture);
   }
   if (!props.menu.at) return;
   settle();

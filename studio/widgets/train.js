@@ -148,18 +148,19 @@ function draw_defect() {
 
 function draw_start() {
   const lays = recipe().task === "train-lora", second = recipe().stage === 2, first = stage_one(), select = find("#train-start");
-  const fit = props.menu.starts.filter((one) => !one.base || one.base === held.base || one.id === start());
+  const fit = props.menu.starts.filter((one) => Boolean(one.pairs) === (recipe().task === "train-dual") && (!one.base || one.base === held.base || one.id === start()));
   const none = second ? (first ? fill(words.start_stage_one, { what: named(first) }) : words.start_no_stage_one) : words.start_base;
   const options = fit.map((one) => made("option", { value: one.id }, named(one)));
   if (start() && !fit.some((one) => one.id === start())) options.push(made("option", { value: start() }, fill(words.start_weights, { run: start().split("/")[0] })));
   select.replaceChildren(made("option", { value: "" }, none), ...options);
   select.value = start();
-  find(".tr-start").hidden = !(second || (lays && (held.expert || start())));
+  find(".tr-start").hidden = !(second || (recipe().task !== "train-inversion" && (held.expert || start())));
   find("#train-start-why").textContent = second && !first && !start() ? words.lacks_stage_one : "";
   const word = find("#train-word");
   find(".tr-word").hidden = !lays || !props.menu.words.length;
   word.replaceChildren(made("option", { value: "" }, words.no_inversion), ...props.menu.words.map((one) => made("option", { value: one.id }, one.label)));
   word.value = own().inversion || "";
+  find("#train-class").parentElement.hidden = recipe().task === "train-dual"; // pairs know nothing of the ordinary kind
   find("#train-class").replaceChildren(...menu_of_data(words.no_class_data, own().class_data, own().class_data));
   find("#train-class").value = own().class_data || "";
 }

@@ -10,7 +10,7 @@ const over = (row) => OVER.includes(row.state);
 
 // -- the words of a training
 const what_of = (row) => row.defect || (row.stage === 1 ? words.good_parts : row.task === "train-inversion" ? words.recipes.word : words.a_training);
-function kind_of(row) { return row.task !== "train-lora" ? words.recipes_short[{ "train-inversion": "word", "train-defectfill": "fill" }[row.task]] : row.stage ? fill(words.recipes_short.stage, { n: row.stage }) : words.recipes_short.once; }
+function kind_of(row) { return row.task !== "train-lora" ? words.recipes_short[{ "train-inversion": "word", "train-defectfill": "fill", "train-dual": "pair" }[row.task]] : row.stage ? fill(words.recipes_short.stage, { n: row.stage }) : words.recipes_short.once; }
 function state_of(row) {
   if (row.stopping && !over(row)) return "stopping";
   return row.state === "running" && row.paused ? "paused" : row.state;
@@ -73,6 +73,7 @@ function draw() {
   find(".td-failed").textContent = one.sentence.charAt(0).toUpperCase() + one.sentence.slice(1);
   const running = one.state === "running" && !one.stopping, may = { stop: !over(one) && !one.stopping, save: running && !one.paused, pause: running && !one.paused, unpause: running && one.paused, resume: over(one) && one.state !== "done", use: Boolean(one.weights) && over(one), fresh: Boolean(one.weights) && over(one) };
   for (const [act, can] of Object.entries(may)) find(`[data-act=${act}]`).hidden = !can;
+  find("[data-act=use]").textContent = one.task === "train-dual" ? words.make_pairs : words.use;
   find("[data-act=save]").disabled = one.saving;
   find("[data-act=save]").textContent = one.saving ? words.saving : words.save_now;
   find(".td-hints").replaceChildren(...one.hints.map((hint) => made("p", {}, made("b", {}, words.hints[hint]), " ", words.hints[`${hint}_how`])));

@@ -172,7 +172,12 @@ def test_a_finished_training_is_offered_to_begin_from_and_goes_to_paint(context:
 
 
 def test_what_learned_to_fill_in_paints_as_the_paper_does_with_its_word_beside_it(context: Context) -> None:
-    fields = {"task": "train-defectfill", "base": "sd15-inpaint", "data": "dataset-0123456789ab", "defect": "scratch"}
+    fields: dict[str, Any] = {
+        "task": "train-defectfill",
+        "base": "sd15-inpaint",
+        "data": "dataset-0123456789ab",
+        "defect": "scratch",
+    }
     run = trained.training(context.runs, "done", **fields, object="tile", word="<{defect}>", new_word=True)
     (context.runs / run / "weights" / EMBEDDINGS_FILE).write_bytes(adapters.written({"<scratch>": (1, 768)}))
     form = training.used(context, SAY, run)

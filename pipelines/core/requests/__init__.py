@@ -11,6 +11,7 @@ from pipelines.core.requests.check import Check
 from pipelines.core.requests.convert import Convert
 from pipelines.core.requests.dataset import FORMATS, Export, Split
 from pipelines.core.requests.defectfill import TrainDefectfill
+from pipelines.core.requests.dual import Dual, TrainDual
 from pipelines.core.requests.fetch import Fetch
 from pipelines.core.requests.generate import Inpaint, Region
 from pipelines.core.requests.segment import Segment
@@ -20,9 +21,11 @@ from pipelines.core.requests.train import Adapting, Training, TrainInversion, Tr
 TASKS: dict[str, type[Request]] = {
     "inpaint": Inpaint,
     "text": Text,
+    "dual": Dual,
     "train-lora": TrainLora,
     "train-inversion": TrainInversion,
     "train-defectfill": TrainDefectfill,
+    "train-dual": TrainDual,
     "check": Check,
     "segment": Segment,
     "export": Export,
@@ -36,6 +39,7 @@ __all__ = [
     "Adapting",
     "Check",
     "Convert",
+    "Dual",
     "Export",
     "Fetch",
     "FileKind",
@@ -48,6 +52,7 @@ __all__ = [
     "Split",
     "Text",
     "TrainDefectfill",
+    "TrainDual",
     "TrainInversion",
     "TrainLora",
     "Training",

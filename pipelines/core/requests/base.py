@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from pipelines.core import ids
 
-FileKind = Literal["image", "mask", "adapter"]
+FileKind = Literal["image", "mask", "adapter", "dual"]
 Lane = Literal["cpu", "device"]
 
 BACKGROUND, NORMAL, INTERACTIVE = -10, 0, 10
@@ -25,6 +25,7 @@ File = Annotated[str, BeforeValidator(_named_by_hash)]
 IMAGE: dict[str, Any] = {"file": "image"}
 MASK: dict[str, Any] = {"file": "mask"}
 ADAPTER: dict[str, Any] = {"file": "adapter"}
+DUAL: dict[str, Any] = {"file": "dual"}
 
 
 class Part(BaseModel):
