@@ -10,6 +10,7 @@ from itertools import combinations
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pipelines.core import bases
@@ -17,7 +18,10 @@ from pipelines.core.errors import BadInput
 from pipelines.parts.chance import generator
 from pipelines.parts.family import Family, Text
 from pipelines.parts.feed import Batch, Feed
+from pipelines.parts.likeness import SIDE as LPIPS_PX
+from pipelines.parts.likeness import Lpips
 from pipelines.parts.sampling import Ask, OnStep, pixels, sample
+from pipelines.parts.stable_diffusion import Noising
 
 HELD_LEVELS = (0.1, 0.3, 0.5, 0.7, 0.9)
 """Shares of the schedule at which held-out pictures are looked at, each time the same."""
@@ -82,6 +86,31 @@ def terms(off: Tensor, prior: Tensor, prior_weight: float) -> dict[str, Tensor]:
     if not bool(prior.any()):
         return {"denoising": off.mean()}
     return {"denoising": off[~prior].mean(), "prior": prior_weight * off[prior].mean()}
+
+
+def marked_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean over the rows of sum(w v) / (C sum w): values [B, C, h, w], weights [B, 1, h, w].
+
+    Rows where nothing is marked do not count; where there are no others it is 0.
+    """
+    sums = weights.flatten(1).sum(1)
+    rows = (values * weights).flatten(1).sum(1) / (values.shape[1] * sums).clamp(min=1e-8)
+    return rows.sum() / (sums > 0).sum().clamp(min=1)
+
+
+def unlike(base: Noising, lpips: Lpips, batch: Batch, noisy: Tensor, predicted: Tensor, timesteps: Tensor) -> Tensor:
+    """LPIPS inside the masks between pictures and what the base makes of them, by how much of them is no noise.
+
+    The first rows of the batch, as many as `predicted` [B, C, h, w] has.
+    """
+    count = len(predicted)
+    clean = base.clean(noisy.float(), predicted, timesteps)
+    made = base.decode(clean.to(base.vae.dtype)).float()
+    with torch.no_grad():
+        real = base.decode(batch.latents[:count]).float()
+    size = (max(real.shape[-2], LPIPS_PX), max(real.shape[-1], LPIPS_PX))  # it halves four times
+    inside = F.interpolate(batch.area[:count].to(made), size=size)
+    return marked_mean(lpips(made, real, size) * base.signal(timesteps).view(-1, 1, 1, 1), inside)
 
 
 @torch.no_grad()

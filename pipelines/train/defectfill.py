@@ -46,7 +46,7 @@ def run(request: TrainDefectfill, run: Run, models: Models) -> None:
         noising = _noising(base)
         look = stack.enter_context(likeness.opened(models)) if request.perceptual_weight else None
         words = stack.enter_context(_words(request, base))
-        learned, held = (shown(examples, request, words) for examples in (found.learned, found.held))
+        learned, held = (shown(examples, request, words) for examples in material.marked(found, request, run))
         learner = stack.enter_context(adapter(base, request, run))
         maps = attention.Living()
         stack.enter_context(attention.watched(base, maps))
@@ -97,16 +97,9 @@ class Said:
 
 
 def shown(examples: Sequence[Example], request: TrainDefectfill, words: Mapping[str, Word]) -> list[Said]:
-    """What each picture is called. Raises BadInput where no defect is marked in any."""
-    marked = [one for one in examples if one.mask is not None or one.boxes]
-    if examples and not marked:
-        raise BadInput(
-            f"no picture of {', '.join(request.defects)} has a mask or a box, and this training learns what to paint"
-            " where: mark the defects first, under Data",
-            "data",
-        )
+    """What each picture is called."""
     found = []
-    for one in marked:
+    for one in examples:
         here = [defect for defect in request.defects if defect in one.classes]
         spelled = {request.word_of(defect): words[defect].written for defect in here if defect in words}
 
@@ -174,17 +167,17 @@ class Filling(Adapting):
         }
         area, found = batch.area[:own].to(given.noisy.device), {}
         if wish.defect_loss_weight:
-            found["defect"] = wish.defect_loss_weight * marked_mean(off["defect"][:own], area)
+            found["defect"] = wish.defect_loss_weight * denoising.marked_mean(off["defect"][:own], area)
         if wish.object_loss_weight:
             weight = area + wish.background_weight * (1 - area)
-            found["object"] = wish.object_loss_weight * marked_mean(off["object"][:own], weight)
+            found["object"] = wish.object_loss_weight * denoising.marked_mean(off["object"][:own], weight)
         if own < len(batch.prior):
             found["prior"] = wish.prior_loss_weight * off["object"][own:].mean()
         if wish.attention_loss_weight:
             found["attention"] = wish.attention_loss_weight * self._astray(area)
         if self.lpips is not None:
-            answer = predicted["defect"][:own]
-            found["perceptual"] = wish.perceptual_weight * self._unlike(batch, given, answer, self.lpips, own)
+            seen = (given.noisy[:own], predicted["defect"][:own], given.timesteps[:own])
+            found["perceptual"] = wish.perceptual_weight * denoising.unlike(self.noising, self.lpips, batch, *seen)
         return found
 
     def _needed(self, prior: bool) -> dict[str, bool]:
@@ -221,18 +214,6 @@ class Filling(Adapting):
             return (self.maps.mean() - area).square().mean()
         sizes = [(one, F.interpolate(area, one.shape[-2:], mode="area")) for one in self.maps.layers.values()]
         return torch.stack([(one - there).square().mean() for one, there in sizes]).mean()
-
-    def _unlike(self, batch: Batch, given: denoising.Noised, answer: Tensor, lpips: likeness.Lpips, own: int) -> Tensor:
-        """LPIPS inside the mask between the picture and what the base makes of it, by how much of it is no noise."""
-        timesteps = given.timesteps[:own]
-        clean = self.noising.clean(given.noisy[:own].float(), answer, timesteps)
-        made = self.base.decode(clean.to(self.base.vae.dtype)).float()
-        with torch.no_grad():
-            real = self.base.decode(batch.latents[:own]).float()
-        size = (max(real.shape[-2], likeness.SIDE), max(real.shape[-1], likeness.SIDE))  # it halves four times
-        inside = F.interpolate(batch.area[:own].to(made), size=size)
-        signal = self.noising.signal(timesteps).view(-1, 1, 1, 1)
-        return marked_mean(lpips(made, real, size) * signal, inside)
 
     # -- what it shows
 
@@ -295,16 +276,6 @@ class Filling(Adapting):
     def write(self, folder: Path) -> Sequence[str]:
         vectors = {word.token: word.tensors() for word in self.new.values()}
         return [*super().write(folder), *(word_product(folder, vectors, self.request.base) if vectors else ())]
-
-
-def marked_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean over the rows of sum(w v) / (C sum w): values [B, C, h, w], weights [B, 1, h, w].
-
-    Rows where nothing is marked do not count; where there are no others it is 0.
-    """
-    sums = weights.flatten(1).sum(1)
-    rows = (values * weights).flatten(1).sum(1) / (values.shape[1] * sums).clamp(min=1e-8)
-    return rows.sum() / (sums > 0).sum().clamp(min=1)
 
 
 def beside_mask(picture: Tensor, mask: Tensor, heat: Tensor) -> np.ndarray:

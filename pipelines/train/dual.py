@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from pipelines.core import bases
@@ -32,7 +31,6 @@ from pipelines.parts.loaders import Example
 from pipelines.parts.optimizers import Group
 from pipelines.parts.sampling import APART, Step, pixels
 from pipelines.train import material
-from pipelines.train.defectfill import marked_mean
 from pipelines.train.recipe import Denoising, opened, product
 
 TEXT = dual_files.TEXT
@@ -43,7 +41,7 @@ FOUND, DEFECT = "u2net", "defect"
 def run(request: TrainDual, run: Run, models: Models) -> None:
     """Train; the model lies in weights/. Raises BadInput before the first step for whatever cannot go well."""
     found = material.gather(request, run)
-    learned, held = marked(found.learned, request, run), [one for one in found.held if _marked(one)]
+    learned, held = material.marked(found, request, run)
     run.tick(0, 1, f"loading {bases.get(request.base).label}", force=True)
     with opened(request, models) as base, ExitStack() as stack:
         look = stack.enter_context(likeness.opened(models)) if request.perceptual_weight else None
@@ -52,24 +50,6 @@ def run(request: TrainDual, run: Run, models: Models) -> None:
         result = loop.fit(recipe, request, len(learned), run, base.device)
         about = {"base": request.base, "defect": request.defect, "images": len(learned)}
         run.finish({**about, "prompts": recipe.prompts(), "changed": recipe.changed, **result})
-
-
-def marked(examples: Sequence[Example], request: TrainDual, run: Run) -> list[Example]:
-    """Those whose defect is marked. Raises BadInput where there are none."""
-    kept = [one for one in examples if _marked(one)]
-    if examples and not kept:
-        raise BadInput(
-            f"no picture of {request.defect} has a mask or a box, and this training learns the defect alone too: mark"
-            " the defects first, under Data",
-            "data",
-        )
-    if len(kept) < len(examples):
-        run.log(note=f"{len(examples) - len(kept)} of {len(examples)} pictures have no mask and are left out")
-    return kept
-
-
-def _marked(example: Example) -> bool:
-    return example.mask is not None or bool(example.boxes)
 
 
 def shape_of(request: TrainDual) -> dual.Shape:
@@ -268,19 +248,10 @@ class Pairing(Denoising):
         off = (answer - rows.target.float()).square().flatten(1).mean(1) * rows.weights.to(answer)
         found = {"whole": off[0::2].mean() / 2, "part": off[1::2].mean() / 2}
         if self.lpips is not None:
-            found["perceptual"] = self.wish.perceptual_weight * self._unlike(pair.whole, rows, answer, self.lpips)
+            seen = (rows.noisy[0::2], answer[0::2], rows.timesteps[0::2])
+            unlike = denoising.unlike(self.noising, self.lpips, pair.whole, *seen)
+            found["perceptual"] = self.wish.perceptual_weight * unlike
         return found
-
-    def _unlike(self, batch: Batch, rows: denoising.Noised, answer: Tensor, lpips: likeness.Lpips) -> Tensor:
-        """LPIPS inside the mask between the picture and what the base makes of it, by how much of it is no noise."""
-        timesteps = rows.timesteps[0::2]
-        clean = self.noising.clean(rows.noisy[0::2].float(), answer[0::2], timesteps)
-        made = self.base.decode(clean.to(self.base.vae.dtype)).float()
-        with torch.no_grad():
-            real = self.base.decode(batch.latents).float()
-        size = (max(real.shape[-2], likeness.SIDE), max(real.shape[-1], likeness.SIDE))
-        inside = F.interpolate(batch.area.to(made), size=size)
-        return marked_mean(lpips(made, real, size) * self.noising.signal(timesteps).view(-1, 1, 1, 1), inside)
 
     # -- what it shows
 

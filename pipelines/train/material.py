@@ -35,14 +35,30 @@ class Material:
 
 def gather(request: Training, run: Run) -> Material:
     """The examples that a training asks for. Raises BadInput naming every fault that nobody has settled, Missing."""
-    found = _wanted(_examples(request.data, request, run), request)
+    found = _wanted(_examples(request.data, request.layout, request, run), request)
     learned, held = _held_back(_first(found, request.train_share), request)
     if request.validation_split and not held:
         run.log(note=f"none of {len(learned)} pictures is held back: they are too few to be divided")
     ordinary: Sequence[Example] = ()
     if request.class_data is not None:
-        ordinary = _examples(request.class_data, request, run)
+        ordinary = _examples(request.class_data, "auto", request, run)  # laid out in its own way
     return Material(tuple(learned), tuple(held), tuple(ordinary))
+
+
+def marked(found: Material, request: Training, run: Run) -> tuple[list[Example], list[Example]]:
+    """(learned, held): those whose defect is marked; the others are left out, which is logged. Raises BadInput where
+    there are none to learn from.
+    """
+    learned, held = ([one for one in some if one.mask is not None or one.boxes] for some in (found.learned, found.held))
+    if not learned:
+        raise BadInput(
+            f"no picture of {', '.join(request.defects)} has a mask or a box, and this training learns where the defect"
+            " is: mark the defects first, under Data",
+            "data",
+        )
+    if left := len(found.learned) - len(learned):
+        run.log(note=f"{left} of {len(found.learned)} pictures have no mask and are left out")
+    return learned, held
 
 
 def read(example: Example) -> tuple[np.ndarray, np.ndarray]:
@@ -56,14 +72,14 @@ def reader(example: Example) -> partial[tuple[np.ndarray, np.ndarray]]:
     return partial(read, example)
 
 
-def _examples(data: str, request: Training, run: Run) -> Sequence[Example]:
+def _examples(data: str, layout: str, request: Training, run: Run) -> Sequence[Example]:
     if projects.ID.fullmatch(data):
         return project.load(data, run.assets)
 
     def tick(done: int, total: int) -> None:
         run.tick(0, 1, f"looking the pictures through, {done} of {total}")
 
-    findings = _concerning(request, faults.look(datasets.folder(data, run.assets.runs), request.layout, tick))
+    findings = _concerning(request, faults.look(datasets.folder(data, run.assets.runs), layout, tick))
     kept = mending.apply(findings, dict(request.faults))
     counts = findings.counts()
     if counts:

@@ -60,7 +60,7 @@ def filling(runs: Path, data: Path, **fields: Any) -> Iterator[defectfill.Fillin
     run = training.held(runs, request)
     found = material.gather(request, run)
     with opened(request, Models("cpu")) as base, defectfill._words(request, base) as words:
-        shown = defectfill.shown(found.learned, request, words)
+        shown = defectfill.shown(material.marked(found, request, run)[0], request, words)
         with adapter(base, request, run) as learner:
             noising, maps = defectfill._noising(base), attention.Living()
             with attention.watched(base, maps):
@@ -205,9 +205,9 @@ def test_the_defect_loss_sees_nothing_outside_the_mask(runs: Path, data: Path) -
 
 def test_a_mean_over_nothing_is_no_nan() -> None:
     values, weights = torch.ones(2, 4, 8, 8), torch.zeros(2, 1, 8, 8)
-    assert float(defectfill.marked_mean(values, weights)) == 0
+    assert float(denoising.marked_mean(values, weights)) == 0
     weights[1, 0, 3, 3] = 1e-3
-    assert float(defectfill.marked_mean(values, weights)) == pytest.approx(1)
+    assert float(denoising.marked_mean(values, weights)) == pytest.approx(1)
 
 
 def test_masks_of_one_pixel_train(worker: Worker, tmp_path: Path) -> None:

@@ -328,7 +328,7 @@ def test_pictures_without_a_mask_are_left_out(runs: Path, tmp_path: Path) -> Non
     request = requests.parse({**USUAL, "data": str(data), "faults": {"missing_mask": "use"}})
     assert isinstance(request, TrainDual)
     run = training.held(runs, request)
-    kept = dual.marked(material.gather(request, run).learned, request, run)
+    kept, _ = material.marked(material.gather(request, run), request, run)
     assert len(kept) == 2
     assert lines(run.folder)[-1]["note"] == "1 of 3 pictures have no mask and are left out"
 

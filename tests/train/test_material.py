@@ -52,6 +52,13 @@ def test_good_parts_or_one_defect_are_what_is_learned_from(runs: Path, data: Pat
     assert names(gathered(runs, data, defect="scratch", train_share=0.34).learned) == ["scratch/000"]
 
 
+def test_ordinary_pictures_lie_in_a_way_of_their_own(runs: Path, data: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    shutil.copytree(data / "train/good", plain)
+    found = gathered(runs, data, layout="mvtec", class_data=str(plain))
+    assert names(found.ordinary) == [f"plain/00{number}" for number in range(4)]
+
+
 def test_pictures_of_one_part_are_held_back_together_and_always_the_same(runs: Path, data: Path) -> None:
     found = gathered(runs, data, validation_split=0.4)
     assert len(found.held) == 2
