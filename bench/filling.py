@@ -18,13 +18,9 @@ import cv2
 import numpy as np
 import torch
 
-from bench.learning import BASE, COLUMNS, DAMAGED, DEFECT, SIDE, Bench, Drawing, bad, good, write_sheet
-from pipelines.core import images, requests
+from bench.learning import BASE, COLUMNS, DAMAGED, DEFECT, SIDE, Bench, bad, good, write_sheet
+from pipelines.core import images
 from pipelines.core.errors import Cancelled
-from pipelines.parts import families, loop
-from pipelines.parts.feed import Row
-from pipelines.parts.loaders import Example
-from pipelines.train import material
 from pipelines.worker import Worker
 
 HOLES = {**BASE, "base": "begun", "max_train_steps": 500, "validation_steps": 500, "num_validation_images": 0}
@@ -55,7 +51,7 @@ class Filling(Bench):
 
     def begin(self) -> None:
         """models/holes paints surfaces into holes: models/small with five more channels, trained on random boxes."""
-        begun, holes, small = (self.out / "models" / name for name in ("begun", "holes", "small"))
+        begun, small = (self.out / "models" / name for name in ("begun", "small"))
         if not begun.is_dir():
             shutil.copytree(small, begun)
             widen(begun)
@@ -64,21 +60,7 @@ class Filling(Bench):
                 f'[{name}]\npath = "{name}"\ndefaults = {{ guidance_scale = 2.0 }}\n' for name in ("begun", "holes")
             )
             table.write_text(table.read_text() + "\n" + "\n".join(more))
-        paths = sorted((self.out / "surfaces").rglob("*.png"))
-        rows = [Row(one.name, material.reader(Example(one)), f"a photo of {one.parent.name}") for one in paths]
-        request: Any = requests.parse(HOLES)
-        run, done = self._taken_up("holes", request)
-        if not done:
-            with families.opened("begun", self.worker.models, dtype="float32") as base:
-                try:
-                    run.finish(loop.fit(Drawing(request, base, run, rows), request, len(rows), run, base.device))
-                except Cancelled:
-                    self.worker.queue.end(run.id, self.worker.owner, "cancelled")
-                    raise
-            self.worker.queue.end(run.id, self.worker.owner, "done")
-        if not holes.is_dir():
-            shutil.copytree(begun, holes)
-            shutil.copytree(run.folder / "weights", holes / "unet", dirs_exist_ok=True)
+        self.taught("holes", HOLES, "holes", self.surfaces())
 
     def learn(self, name: str, fields: Mapping[str, Any]) -> Path:
         """The run that trained with these fields."""

@@ -236,24 +236,9 @@ class Bench:
     def draw(self) -> float:
         """models/small has learned the surfaces; its autoencoder's PSNR in dB on pictures that none has seen."""
         paths = sorted((self.out / "surfaces").rglob("*.png"))
-        start, small = self.out / "models" / "start", self.out / "models" / "small"
-        if not start.is_dir():
-            save_start(start, autoencoder(tensor([images.read(path).pixels for path in paths])))
-        rows = [Row(one.name, material.reader(Example(one)), f"a photo of {one.parent.name}") for one in paths]
-        request: Any = requests.parse(BASE)
-        run, done = self._taken_up("base", request)
-        if not done:
-            with families.opened("start", self.worker.models, dtype="float32") as base:
-                drawing = Drawing(request, base, run, rows)
-                try:
-                    run.finish(loop.fit(drawing, request, len(rows), run, base.device))
-                except Cancelled:
-                    self.worker.queue.end(run.id, self.worker.owner, "cancelled")
-                    raise
-            self.worker.queue.end(run.id, self.worker.owner, "done")
-        if not small.is_dir():
-            shutil.copytree(start, small)
-            shutil.copytree(run.folder / "weights", small / "unet", dirs_exist_ok=True)
+        if not (self.out / "models" / "start").is_dir():
+            save_start(self.out / "models" / "start", autoencoder(tensor([images.read(one).pixels for one in paths])))
+        self.taught("base", BASE, "small", self.surfaces())
         real = {f"real: {one}": [good(one, 3000 + seed) for seed in range(COLUMNS)] for one in SURFACES}
         with families.opened("small", self.worker.models, dtype="float32") as base:
             prompts = [f"a photo of {one}" for one in SURFACES]
@@ -263,6 +248,28 @@ class Bench:
             with torch.no_grad():
                 off = base.decode(base.scaled(base.encode_image(seen).mode())) - seen
             return float(-10 * (off.square().mean((1, 2, 3)) / 4).log10().mean())
+
+    def surfaces(self) -> list[Row]:
+        """The good pictures, each called by its surface."""
+        paths = sorted((self.out / "surfaces").rglob("*.png"))
+        return [Row(one.name, material.reader(Example(one)), f"a photo of {one.parent.name}") for one in paths]
+
+    def taught(self, name: str, fields: Mapping[str, Any], made: str, rows: Sequence[Row]) -> None:
+        """models/`made` is the request's base after it has learned, with all its weights, to draw the rows."""
+        request: Any = requests.parse(fields)
+        run, done = self._taken_up(name, request)
+        if not done:
+            with families.opened(request.base, self.worker.models, dtype="float32") as base:
+                try:
+                    run.finish(loop.fit(Drawing(request, base, run, rows), request, len(rows), run, base.device))
+                except Cancelled:
+                    self.worker.queue.end(run.id, self.worker.owner, "cancelled")
+                    raise
+            self.worker.queue.end(run.id, self.worker.owner, "done")
+        place = self.out / "models" / made
+        if not place.is_dir():
+            shutil.copytree(self.out / "models" / request.base, place)
+            shutil.copytree(run.folder / "weights", place / "unet", dirs_exist_ok=True)
 
     def ask(self, name: str, fields: Mapping[str, Any]) -> Path:
         """The run of a training as anybody's, through the worker."""

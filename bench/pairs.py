@@ -1,8 +1,9 @@
 """Shows that DualAnoDiff learns: pairs of a damaged part and its defect alone, whose masks lie where the damage is.
 
-`python -m bench.pairs OUT [--minutes N]`, on the CPU, after `python -m bench.learning OUT`, whose base it trains. Goes
-on where it stopped when called again. Writes OUT/pairs.png (real ones, and made: whole, defect alone, mask) and
-OUT/pairs.json: the IoU of each mask with what is darker in the whole picture than the surface ever is.
+`python -m bench.pairs OUT [--minutes N]`, on the CPU, after `python -m bench.learning OUT`, whose base it first shows
+plain tones: a defect alone stands on grey. Goes on where it stopped when called again. Writes OUT/pairs.png (real ones,
+and made: whole, defect alone, mask) and OUT/pairs.json: the IoU of each mask with what is darker in the whole picture
+than the surface ever is.
 """
 
 import argparse
@@ -16,18 +17,45 @@ import cv2
 import numpy as np
 import torch
 
-from bench.learning import COLUMNS, DAMAGED, DEFECT, SIDE, Bench, bad, good, write_sheet
+from bench.learning import BASE, COLUMNS, DAMAGED, DEFECT, SIDE, Bench, bad, entry, good, write_sheet
 from pipelines.core import images
 from pipelines.core.errors import Cancelled
+from pipelines.parts.feed import Row
+from pipelines.parts.loaders import Example
+from pipelines.train import material
 from pipelines.worker import Worker
 
-PAIR: dict[str, Any] = {"task": "train-dual", "base": "small", "layout": "mvtec", "defect": DEFECT, "seed": 1}
+TONES = {**BASE, "base": "small", "max_train_steps": 250, "validation_steps": 250, "num_validation_images": 1}
+PAIR: dict[str, Any] = {"task": "train-dual", "base": "tones", "layout": "mvtec", "defect": DEFECT, "seed": 1}
 PAIR |= {"resolution": SIDE, "train_batch_size": 4, "views": 8, "max_train_steps": 400, "learning_rate": 1e-3}
 PAIR |= {"text_encoder": False, "rank": 16, "checkpointing_steps": 100, "num_validation_images": 0, "oriented": True}
 PAIR |= {"instance_prompt": f"a photo of {DAMAGED} with sks", "part_prompt": "sks"}
 MADE = 24
 QUANTILE = 0.001
 """Darker than all but this share of the good surface's pixels is damage."""
+
+
+class Pairs(Bench):
+    """The base that knows plain tones too."""
+
+    def begin(self) -> None:
+        table = self.out / "models" / "bases.toml"
+        if "[tones]" not in table.read_text():
+            table.write_text(table.read_text() + f"\n{entry('tones')}")
+        for number in range(100):
+            path = self.out / "tones" / f"{number:03d}.png"
+            if not path.exists():
+                path.parent.mkdir(exist_ok=True)
+                images.write_png(path, tone(number))
+        paths = sorted((self.out / "tones").iterdir())
+        plain = [Row(one.name, material.reader(Example(one)), "a photo of a plain tone") for one in paths]
+        self.taught("tones", TONES, "tones", [*self.surfaces(), *plain * 4])
+
+
+def tone(seed: int) -> np.ndarray:
+    """uint8 SIDE x SIDE x 3: one tone, every second of them mid-grey."""
+    colour = np.random.default_rng(seed).integers(40, 216, 3) if seed % 2 else np.full(3, 128)
+    return np.broadcast_to(colour.astype(np.uint8), (SIDE, SIDE, 3)).copy()
 
 
 def damage(picture: np.ndarray, darkest: float) -> np.ndarray:
@@ -54,8 +82,9 @@ def main(arguments: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     with Worker(out / "runs", "cpu", ()) as worker:
-        bench = Bench(out, worker, asked.minutes)
+        bench = Pairs(out, worker, asked.minutes)
         try:
+            bench.begin()
             run = bench.ask("pairs", PAIR)
             wanted = {"task": "dual", "model": run.name, "num_images": MADE, "num_inference_steps": 25, "seed": 11}
             made = bench.make({**wanted, "guidance_scale": 2.0, "scheduler": "ddim", "batch_size": 4})
