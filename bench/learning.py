@@ -56,9 +56,9 @@ BASE = {**COMMON, "base": "start", "data": "surfaces", "max_train_steps": 1400, 
 BASE |= {"learning_rate": 1e-3, "lr_scheduler": "cosine", "lr_warmup_steps": 50, "use_ema": True, "ema_decay": 0.99}
 BASE |= {"checkpointing_steps": 100, "validation_steps": 350}
 LORA = {**COMMON, "base": "small", "layout": "mvtec", "train_batch_size": 8, "views": 8, "num_validation_images": 0}
-LORA |= {"rank": 16, "learning_rate": 2e-3, "text_encoder": False, "oriented": True}
+LORA |= {"rank": 16, "learning_rate": 1e-3, "text_encoder": False, "oriented": True}
 STAGE_1 = {**LORA, "stage": 1, "max_train_steps": 60}
-STAGE_2 = {**STAGE_1, "stage": 2, "max_train_steps": 300, "defect": DEFECT, "part_prompt": "sks"}
+STAGE_2 = {**STAGE_1, "stage": 2, "max_train_steps": 400, "defect": DEFECT, "part_prompt": "sks"}
 
 
 def cut(pixels: np.ndarray, top: int, left: int) -> np.ndarray:
@@ -356,9 +356,8 @@ def main(arguments: list[str] | None = None) -> int:
         bench = Bench(out, worker, asked.minutes)
         try:
             found: dict[str, Any] = {"psnr": bench.draw()}
-            prior = {"class_data": str(out / "surfaces" / DAMAGED), "class_prompt": f"a photo of {DAMAGED}"}
             stages = {"stage 1": STAGE_1, "stage 2": STAGE_2}
-            adapters = {name: bench.ask(name.replace(" ", "-"), {**one, **prior}) for name, one in stages.items()}
+            adapters = {name: bench.ask(name.replace(" ", "-"), one) for name, one in stages.items()}
         except Cancelled:
             print(f"time is up: call again with {asked.out} to go on")
             return 1

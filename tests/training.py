@@ -1,5 +1,6 @@
 """What tests of training stand on: a small data set, a run by hand, and a recipe that trains two small layers."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from pipelines.core import files, images, intake, requests
@@ -59,6 +60,32 @@ def answer(worker: Worker, data: Mapping[str, Any]) -> tuple[Row, Path]:
 def again(worker: Worker, id: str) -> Row:
     """Takes a run up where it stopped."""
     return worker.serve(worker.queue.resume(id, worker.owner))
+
+
+@contextmanager
+def stopped(worker: Worker, at: int, of: int | None = None) -> Iterator[None]:
+    """Whoever tells the queue inside that `at` are done (of `of`, where that is said) is told to stop."""
+    progress = worker.queue.progress
+
+    def stopping(run: str, owner: Owner, done: int, total: int, note: str) -> bool:
+        return progress(run, owner, done, total, note) or (done == at and of in (None, total))
+
+    worker.queue.progress = stopping  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        worker.queue.progress = progress  # type: ignore[method-assign]
+
+
+def lines(run: Path) -> list[dict[str, Any]]:
+    """The log of a run."""
+    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+
+
+def equal(one: Path, other: Path) -> bool:
+    """Whether two files hold the same tensors, to the bit."""
+    first, second = load_file(one), load_file(other)
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
 
 def held(runs: Path, request: Training, between: Callable[[], None] | None = None) -> Run:

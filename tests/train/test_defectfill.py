@@ -1,6 +1,5 @@
 """DefectFill: its equations against hand-written ones on a tiny base of 9 channels, and whole trainings of it."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -240,7 +239,7 @@ def test_the_memory_saver_leaves_the_attention_its_gradient(runs: Path, data: Pa
 def test_a_training_shows_its_attention_and_its_adapter_paints(worker: Worker, data: Path, base: str) -> None:
     row, run = training.answer(worker, {**USUAL, "data": str(data), "base": base, "num_validation_images": 1})
     assert row.state == "done", row.sentence
-    logged = lines(run)
+    logged = [line for line in training.lines(run) if "samples" in line]
     shown = logged[-1]["samples"]
     assert list(shown) == ["A part with sks", "@attention"]
     picture = images.read(run / shown["@attention"][0]).pixels
@@ -262,10 +261,6 @@ def test_a_training_shows_its_attention_and_its_adapter_paints(worker: Worker, d
     made, folder = training.answer(worker, painted)
     assert made.state == "done", made.sentence
     assert images.read_mask(folder / "masks/00000.png").any()
-
-
-def lines(run: Path) -> list[dict[str, Any]]:
-    return [one for line in (run / "log.jsonl").read_text().splitlines() if "samples" in (one := json.loads(line))]
 
 
 def test_a_new_word_is_learned_along_and_goes_where_the_adapter_goes(worker: Worker, data: Path) -> None:
@@ -306,20 +301,12 @@ def test_several_defects_each_have_their_word(runs: Path, tmp_path: Path) -> Non
 def test_a_training_stopped_in_the_middle_ends_in_the_same_bits(worker: Worker, data: Path) -> None:
     asked = {**USUAL, "data": str(data), "word": "<{defect}>", "new_word": True, "max_train_steps": 4}
     whole = training.answer(worker, asked)[1]
-    progress = worker.queue.progress
-
-    def stopping(run: str, owner: Any, done: int, total: int, note: str) -> bool:
-        return progress(run, owner, done, total, note) or (done == 2 and total == 4)
-
-    worker.queue.progress = stopping  # type: ignore[method-assign]
-    row, run = training.answer(worker, asked)
-    worker.queue.progress = progress  # type: ignore[method-assign]
+    with training.stopped(worker, 2, of=4):
+        row, run = training.answer(worker, asked)
     assert row.state == "cancelled"
     assert training.again(worker, row.id).state == "done"
     for name in ("pytorch_lora_weights.safetensors", "learned_embeds.safetensors"):
-        one, other = load_file(whole / "weights" / name), load_file(run / "weights" / name)
-        assert one.keys() == other.keys()
-        assert all(torch.equal(one[key], other[key]) for key in one)
+        assert training.equal(whole / "weights" / name, run / "weights" / name)
 
 
 def test_what_is_wrong_is_said_before_the_first_step(worker: Worker, data: Path, tmp_path: Path) -> None:

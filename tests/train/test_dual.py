@@ -142,15 +142,11 @@ def test_all_that_learns_has_a_gradient(runs: Path, data: Path) -> None:
         assert all(one.grad is None for one in recipe.base.vae.parameters())
 
 
-def lines(run: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
-
-
 def test_a_training_shows_its_pairs_and_its_model_makes_some(worker: Worker, data: Path) -> None:
     asked = {**USUAL, "data": str(data), "num_validation_images": 1, "validation_split": 0.3}
     row, run = training.answer(worker, asked)
     assert row.state == "done", row.sentence
-    shown = [line for line in lines(run) if "samples" in line][-1]["samples"]
+    shown = [line for line in training.lines(run) if "samples" in line][-1]["samples"]
     assert list(shown) == ["a vfx with sks", "@pairs"]
     assert images.read(run / shown["@pairs"][0]).pixels.shape == (32, 64, 3)
     result = json.loads((run / "result.json").read_text())
@@ -197,26 +193,20 @@ def test_an_empty_part_gives_no_mask_and_is_reported(worker: Worker, data: Path)
 def test_a_training_stopped_in_the_middle_ends_in_the_same_bits(worker: Worker, data: Path) -> None:
     asked = {**USUAL, "data": str(data), "background": True, "prompt_noise": 0.1, "max_train_steps": 4}
     whole = training.answer(worker, asked)[1]
-    progress = worker.queue.progress
-
-    def stopping(run: str, owner: Any, done: int, total: int, note: str) -> bool:
-        return progress(run, owner, done, total, note) or (done == 2 and total == 4)
-
-    worker.queue.progress = stopping  # type: ignore[method-assign]
-    row, run = training.answer(worker, asked)
-    worker.queue.progress = progress  # type: ignore[method-assign]
+    with training.stopped(worker, 2, of=4):
+        row, run = training.answer(worker, asked)
     assert row.state == "cancelled"
     assert training.again(worker, row.id).state == "done"
-    one, other = (load_file(folder / "weights/dual.safetensors") for folder in (whole, run))
-    assert one.keys() == other.keys()
-    assert all(torch.equal(one[key], other[key]) for key in one)
+    assert training.equal(whole / "weights/dual.safetensors", run / "weights/dual.safetensors")
 
 
 def test_a_training_takes_up_another_and_reads_backgrounds(worker: Worker, data: Path) -> None:
     asked = {**USUAL, "data": str(data), "background": True, "interaction_rank": 3, "max_train_steps": 1}
     row, run = training.answer(worker, asked)
     assert row.state == "done", row.sentence
-    assert any("blacked out of the backgrounds is the defect alone" in line.get("note", "") for line in lines(run))
+    assert any(
+        "blacked out of the backgrounds is the defect alone" in line.get("note", "") for line in training.lines(run)
+    )
     still = {**asked, "resume_from": row.id, "learning_rate": 1e-12, "adam_weight_decay": 0}
     taken, there = training.answer(worker, still)
     assert taken.state == "done", taken.sentence
@@ -253,14 +243,8 @@ def test_lpips_looks_at_the_defect_in_the_whole_picture(runs: Path, data: Path) 
 
 def test_making_pairs_can_be_stopped(worker: Worker, data: Path) -> None:
     row, _ = training.answer(worker, {**USUAL, "data": str(data), "max_train_steps": 1})
-    progress = worker.queue.progress
-
-    def stopping(run: str, owner: Any, done: int, total: int, note: str) -> bool:
-        return progress(run, owner, done, total, note) or done == 1
-
-    worker.queue.progress = stopping  # type: ignore[method-assign]
-    made, _ = training.answer(worker, {**MADE, "model": row.id, "num_images": 3})
-    worker.queue.progress = progress  # type: ignore[method-assign]
+    with training.stopped(worker, 1):
+        made, _ = training.answer(worker, {**MADE, "model": row.id, "num_images": 3})
     assert made.state == "cancelled"
     assert training.again(worker, made.id).state == "done"
     assert len(worker.queue.rows(made.id)) == 3
@@ -330,7 +314,7 @@ def test_pictures_without_a_mask_are_left_out(runs: Path, tmp_path: Path) -> Non
     run = training.held(runs, request)
     kept, _ = material.marked(material.gather(request, run), request, run)
     assert len(kept) == 2
-    assert lines(run.folder)[-1]["note"] == "1 of 3 pictures have no mask and are left out"
+    assert training.lines(run.folder)[-1]["note"] == "1 of 3 pictures have no mask and are left out"
 
 
 def test_noise_levels_are_weighed_row_by_row(runs: Path, data: Path) -> None:

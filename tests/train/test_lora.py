@@ -109,16 +109,8 @@ def worker_asset(worker: Worker, run: Path) -> str:
 
 def test_a_training_stopped_in_the_middle_ends_in_the_same_bits(worker: Worker, data: Path) -> None:
     whole = trained(worker, data, defect="scratch", part_prompt="sks", dropout=0.1)
-    seen: list[int] = []
-    progress = worker.queue.progress
-
-    def stopping(run: str, owner: Any, done: int, total: int, note: str) -> bool:
-        seen.append(done)
-        return progress(run, owner, done, total, note) or (done == 1 and total == 4)
-
-    worker.queue.progress = stopping  # type: ignore[method-assign]
-    row, run = answered(worker, data, defect="scratch", part_prompt="sks", dropout=0.1)
-    worker.queue.progress = progress  # type: ignore[method-assign]
+    with training.stopped(worker, 1, of=4):
+        row, run = answered(worker, data, defect="scratch", part_prompt="sks", dropout=0.1)
     assert row.state == "cancelled"
     assert (run / "checkpoints/checkpoint-000001").is_dir()
     assert training.again(worker, run.name).state == "done"
