@@ -194,7 +194,7 @@ def save_start(folder: Path, vae: Any) -> None:
 
 def entry(name: str) -> str:
     """A base's lines in the models folder's table."""
-    return f'[{name}]\npath = "{name}"\ndefaults = {{ guidance_scale = 2.0 }}\n'
+    return f'[{name}]\npath = "{name}"\ndefaults = {{ guidance_scale = 1.0 }}\n'
 
 
 class Drawing(recipe.Denoising):

@@ -121,8 +121,10 @@ def install(app: FastAPI, runs: Path) -> None:
     app.add_exception_handler(Exception, _unforeseen)
 
 
-async def whole(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
-    """What an application answers, once it has said it to the end: how it starts, and the body."""
+async def whole(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, bytes] | None:
+    """What an application answers, once it has said it to the end: how it starts, and the body. None where it says
+    nothing, as to a browser that has hung up.
+    """
     start: Message = {}
     body = bytearray()
 
@@ -133,4 +135,4 @@ async def whole(app: ASGIApp, scope: Scope, receive: Receive) -> tuple[Message, 
             body.extend(message.get("body", b""))
 
     await app(scope, receive, gather)
-    return start, bytes(body)
+    return (start, bytes(body)) if start else None

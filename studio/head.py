@@ -70,7 +70,10 @@ class Head:
         if scope["type"] != "http" or scope["path"] != self.path or scope["method"] != "GET":
             await self.app(scope, receive, send)
             return
-        start, body = await whole(self.app, scope, receive)
+        found = await whole(self.app, scope, receive)
+        if found is None:
+            return
+        start, body = found
         dressed = self.dress(body)
         MutableHeaders(scope=start)["Content-Length"] = str(len(dressed))
         await send(start)

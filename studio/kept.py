@@ -38,6 +38,8 @@ class Kept:
             left = [one for one in scope["headers"] if not one[0].startswith(b"if-") and one[0] != b"accept-encoding"]
             headers = [*left, (b"accept-encoding", packed.encode())]
             found = await whole(self.app, {**scope, "headers": headers}, receive)
+            if found is None:
+                return None
             MutableHeaders(scope=found[0])["Content-Length"] = str(len(found[1]))
             if found[0]["status"] != 200:
                 return await _say(found, send)

@@ -256,8 +256,8 @@ def test_a_folder_of_the_machine_is_browsed_and_added(window: Any, machine: Path
     assert window.inner_text(".shf-report strong") == "Added: 3 · Refused: 1"
     window.click("[data-act=browse]")
     window.click(".shf-folders button")
-    window.click(".shf-pictures button")
-    assert window.inner_text("[data-act=gather]") == "Add the chosen ones (1)"
+    window.click(".shf-pictures button >> text=部品.png")
+    window.wait_for_selector("[data-act=gather] >> text=Add the chosen ones (1)")
     window.click("[data-act=gather]")
     window.wait_for_selector(".shf-report strong >> text=Already here: 1")
     counted(window, "3 pictures")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from studio.head import Head
 from studio.kept import FOR_EVER, HASHED, Kept
 from tests.studio.conftest import Studio
 from tests.studio.serving import ask
@@ -71,3 +72,19 @@ async def test_what_is_asked_for_twice_is_made_once() -> None:
         await kept(scope, receive, send)
     assert len(made) == 1
     assert [one["body"] for one in said if "body" in one] == [b"onetwo"] * 3
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("wrap", [Kept, lambda app: Head(app, "en")])
+@pytest.mark.parametrize("path", ["/assets/index-DphvyggB.js", "/"])
+async def test_to_a_browser_that_has_hung_up_nothing_is_said(wrap: Any, path: str) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        """Sees that nobody listens any more."""
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    await wrap(app)({"type": "http", "method": "GET", "path": path, "headers": []}, receive, send)

@@ -110,7 +110,7 @@ def test_from_a_folder_to_a_training_in_line_that_is_then_seen_to_learn(window: 
     window.select_option("#train-defect", "scratch")
     window.select_option("#train-base", "tiny")
     window.click(".tr [data-mode=expert]")
-    window.click(".tr-group >> nth=1 >> summary")
+    window.click(".tr-group:has(#train-learning_rate) > summary")
     window.fill("#train-learning_rate-value", "2e-5")
     window.keyboard.press("Tab")
     assert violations(window) == []
