@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 import torch
 
-from bench.learning import BASE, COLUMNS, DAMAGED, DEFECT, SIDE, Bench, bad, good, write_sheet
+from bench.learning import BASE, COLUMNS, DAMAGED, DEFECT, SIDE, Bench, bad, entry, good, write_sheet
 from pipelines.core import images
 from pipelines.core.errors import Cancelled
 from pipelines.worker import Worker
@@ -56,10 +56,7 @@ class Filling(Bench):
             shutil.copytree(small, begun)
             widen(begun)
             table = self.out / "models" / "bases.toml"
-            more = (
-                f'[{name}]\npath = "{name}"\ndefaults = {{ guidance_scale = 2.0 }}\n' for name in ("begun", "holes")
-            )
-            table.write_text(table.read_text() + "\n" + "\n".join(more))
+            table.write_text(table.read_text() + "".join(f"\n{entry(name)}" for name in ("begun", "holes")))
         self.taught("holes", HOLES, "holes", self.surfaces())
 
     def learn(self, name: str, fields: Mapping[str, Any]) -> Path:
@@ -77,7 +74,7 @@ class Filling(Bench):
             asked: dict[str, Any] = {"task": "inpaint", "base": "holes"}
             asked |= {"image": str(picture), "mask": str(mask), "defect": DEFECT}
             asked |= {"adapters": [{"path": run.name}], "prompt": f"a photo of {DAMAGED} with sks", "seed": 11 + number}
-            asked |= {"feather_px": 1, "guidance_scale": 2.0, "num_inference_steps": 20, "scheduler": "ddim"}
+            asked |= {"feather_px": 1, "guidance_scale": 1.0, "num_inference_steps": 20, "scheduler": "ddim"}
             folder = self.make(asked)
             found.append(images.read(folder / "images/00000.png").pixels)
         return found

@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
             bench.begin()
             run = bench.ask("pairs", PAIR)
             wanted = {"task": "dual", "model": run.name, "num_images": MADE, "num_inference_steps": 25, "seed": 11}
-            made = bench.make({**wanted, "guidance_scale": 2.0, "scheduler": "ddim", "batch_size": 4})
+            made = bench.make({**wanted, "guidance_scale": 1.0, "scheduler": "ddim", "batch_size": 4})
         except Cancelled:
             print(f"time is up: call again with {asked.out} to go on")
             return 1
