@@ -5,9 +5,7 @@ from 4 to 9 channels. Goes on where it stopped when called again. Writes OUT/fil
 never saw, and where it looked), OUT/attention.png (how much it looks at the defect, by steps) and OUT/filling.json.
 """
 
-import argparse
 import json
-import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +16,7 @@ import cv2
 import numpy as np
 import torch
 
-from bench.learning import BASE, COLUMNS, DAMAGED, DEFECT, SIDE, Bench, bad, entry, good, write_sheet
+from bench.learning import BASE, COLUMNS, DAMAGED, DEFECT, SIDE, Bench, bad, entry, good, taken_on, write_sheet
 from pipelines.core import images
 from pipelines.core.errors import Cancelled
 from pipelines.worker import Worker
@@ -131,24 +129,15 @@ def write(drawn: np.ndarray, text: str, place: tuple[int, int], colour: tuple[in
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.filling", description=__doc__)
-    parser.add_argument("out", type=Path, help="the folder of bench.learning")
-    parser.add_argument("--minutes", type=float, default=120.0, help="stop after so long; call again to go on")
-    asked = parser.parse_args(arguments)
-    out = asked.out.absolute()
-    if not (out / "models" / "small").is_dir():
-        raise SystemExit(f"{asked.out} has no trained base: run `python -m bench.learning {asked.out}` first")
-    os.environ["FLAWSMITH_MODELS"] = str(out / "models")
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    out, minutes = taken_on("filling", __doc__, arguments)
     with Worker(out / "runs", "cpu", ()) as worker:
-        bench = Filling(out, worker, asked.minutes)
+        bench = Filling(out, worker, minutes)
         try:
             bench.begin()
             runs = {name: bench.learn(name, fields) for name, fields in LEFT_OUT.items()}
             painted = {name: bench.paint(name, run) for name, run in runs.items()}
         except Cancelled:
-            print(f"time is up: call again with {asked.out} to go on")
+            print(f"time is up: call again with {out} to go on")
             return 1
     before = [images.read(out / f"new-{number}.png").pixels for number in range(COLUMNS)]
     masks = [images.read_mask(out / f"new-{number}-mask.png") for number in range(COLUMNS)]

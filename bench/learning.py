@@ -341,15 +341,32 @@ def write_sheet(path: Path, shown: Mapping[str, Sequence[np.ndarray]]) -> None:
     images.write_png(path, sheets.grid(large, list(shown), [""] * COLUMNS, 3 * SIDE))
 
 
+def taken_on(name: str, told: str | None, arguments: list[str] | None) -> tuple[Path, float]:
+    """The folder of this bench, whose base another one takes on, and its minutes. Raises SystemExit without a base."""
+    parser = argparse.ArgumentParser(prog=f"python -m bench.{name}", description=told)
+    parser.add_argument("out", type=Path, help="the folder of bench.learning")
+    parser.add_argument("--minutes", type=float, default=120.0, help="stop after so long; call again to go on")
+    asked = parser.parse_args(arguments)
+    if not (asked.out / "models" / "small").is_dir():
+        raise SystemExit(f"{asked.out} has no trained base: run `python -m bench.learning {asked.out}` first")
+    return prepared(asked.out), asked.minutes
+
+
+def prepared(out: Path) -> Path:
+    """The whole path of the folder, its models those of the studio; one thread, so that two benches go side by side."""
+    out = out.absolute()
+    os.environ["FLAWSMITH_MODELS"] = str(out / "models")
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    return out
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.learning", description=__doc__)
     parser.add_argument("out", type=Path, help="folder for pictures, models, runs and sheets")
     parser.add_argument("--minutes", type=float, default=120.0, help="stop after so long; call again to go on")
     asked = parser.parse_args(arguments)
-    out = asked.out.absolute()
-    os.environ["FLAWSMITH_MODELS"] = str(out / "models")
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    out = prepared(asked.out)
     if not (out / "unseen").is_dir():
         write_pictures(out)
     with Worker(out / "runs", "cpu", ()) as worker:

@@ -6,18 +6,14 @@ and made: whole, defect alone, mask) and OUT/pairs.json: the IoU of each mask wi
 than the surface ever is.
 """
 
-import argparse
 import json
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
-import torch
 
-from bench.learning import BASE, COLUMNS, DAMAGED, DEFECT, SIDE, Bench, bad, entry, good, write_sheet
+from bench.learning import BASE, COLUMNS, DAMAGED, DEFECT, SIDE, Bench, bad, entry, good, taken_on, write_sheet
 from pipelines.core import images
 from pipelines.core.errors import Cancelled
 from pipelines.parts.feed import Row
@@ -71,25 +67,16 @@ def overlap(one: np.ndarray, other: np.ndarray) -> float | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m bench.pairs", description=__doc__)
-    parser.add_argument("out", type=Path, help="the folder of bench.learning")
-    parser.add_argument("--minutes", type=float, default=120.0, help="stop after so long; call again to go on")
-    asked = parser.parse_args(arguments)
-    out = asked.out.absolute()
-    if not (out / "models" / "small").is_dir():
-        raise SystemExit(f"{asked.out} has no trained base: run `python -m bench.learning {asked.out}` first")
-    os.environ["FLAWSMITH_MODELS"] = str(out / "models")
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    out, minutes = taken_on("pairs", __doc__, arguments)
     with Worker(out / "runs", "cpu", ()) as worker:
-        bench = Pairs(out, worker, asked.minutes)
+        bench = Pairs(out, worker, minutes)
         try:
             bench.begin()
             run = bench.ask("pairs", PAIR)
             wanted = {"task": "dual", "model": run.name, "num_images": MADE, "num_inference_steps": 25, "seed": 11}
             made = bench.make({**wanted, "guidance_scale": 1.0, "scheduler": "ddim", "batch_size": 4})
         except Cancelled:
-            print(f"time is up: call again with {asked.out} to go on")
+            print(f"time is up: call again with {out} to go on")
             return 1
     surface = np.concatenate([good(DAMAGED, 6000 + number).mean(2).ravel() for number in range(40)])
     darkest = float(np.quantile(surface, QUANTILE))

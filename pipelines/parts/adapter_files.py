@@ -84,7 +84,7 @@ def read(path: Path, name: str = "") -> Adapter:
     name = name or path.name
     pickled = Path(name).suffix.lower() in PICKLES
     tensors = safeload.pickle_tensors(path, name=name) if pickled else safeload.tensors(path, name=name)
-    metadata = {} if pickled else _metadata(path)
+    metadata = {} if pickled else metadata_of(path)
     found = adapter_names.outline({key: tuple(one.shape) for key, one in tensors.items()}, name)
     alphas = _alphas(metadata)
     layers: dict[str, dict[str, Layer]] = {}
@@ -111,7 +111,8 @@ def _targets(found: adapter_names.Outline, metadata: Mapping[str, str]) -> dict[
         ) from error
 
 
-def _metadata(path: Path) -> dict[str, str]:
+def metadata_of(path: Path) -> dict[str, str]:
+    """What a safetensors file says of itself."""
     with safe_open(path, "pt") as file:
         return dict(file.metadata() or {})
 

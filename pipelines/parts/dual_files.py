@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from safetensors import safe_open
 from torch import Tensor
 
 from pipelines.core import safeload
 from pipelines.core.adapter_names import ENDINGS, PICKLES
 from pipelines.core.errors import BadInput
-from pipelines.parts.adapter_files import Adapter, Layer
+from pipelines.parts.adapter_files import Adapter, Layer, metadata_of
 from pipelines.parts.adapters import Plan
 from pipelines.parts.dual import Shape
 
@@ -83,7 +82,7 @@ def read(path: Path, name: str = "") -> Model:
     if ending not in ENDINGS:
         raise BadInput(f"{name} is no file of weights: name a finished train-dual, or its {', '.join(ENDINGS)}")
     tensors = safeload.pickle_tensors(path, name=name) if ending in PICKLES else safeload.tensors(path, name=name)
-    metadata = {} if ending in PICKLES else _metadata(path)
+    metadata = {} if ending in PICKLES else metadata_of(path)
     ours = MARK in metadata
     if ours and metadata[MARK] != EDITION:
         raise BadInput(f"{name} is of edition {metadata[MARK]} of its format, and this studio reads {EDITION}: update")
@@ -120,11 +119,6 @@ def spelled(
         "paper_compat": str(shape.compat).lower(),
         "shared_noise": str(about.shared_noise).lower(),
     }
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    with safe_open(path, "pt") as file:
-        return dict(file.metadata() or {})
 
 
 def _about(metadata: Mapping[str, str]) -> About:

@@ -22,7 +22,7 @@ from pipelines.core.requests import TrainDefectfill
 from pipelines.core.runs import Run
 from pipelines.parts import attention, denoising, likeness, loop, wording
 from pipelines.parts.chance import generator
-from pipelines.parts.family import Family
+from pipelines.parts.family import Attached, Family
 from pipelines.parts.feed import Batch, Row
 from pipelines.parts.learning import Learner
 from pipelines.parts.lessons import At, Look, Terms
@@ -101,17 +101,12 @@ def shown(examples: Sequence[Example], request: TrainDefectfill, words: Mapping[
     found = []
     for one in examples:
         here = [defect for defect in request.defects if defect in one.classes]
-        spelled = {request.word_of(defect): words[defect].written for defect in here if defect in words}
-
-        def said(sentence: str, here: Sequence[str] = here, spelled: Mapping[str, str] = spelled) -> str:
-            text = request.said(sentence, *here)
-            for word, written in spelled.items():
-                text = text.replace(word, written)
-            return text
-
-        own = tuple(spelled.get(word, word) for word in map(request.word_of, here))
-        row = Row(one.image.name, material.reader(one), said(request.instance_prompt))
-        found.append(Said(row, said(request.part_prompt), own))
+        spelled = Attached({}, {request.word_of(defect): words[defect].written for defect in here if defect in words})
+        whole, alone = (
+            spelled.prompt(request.said(sentence, *here)) for sentence in (request.instance_prompt, request.part_prompt)
+        )
+        own = tuple(spelled.prompt(request.word_of(defect)) for defect in here)
+        found.append(Said(Row(one.image.name, material.reader(one), whole), alone, own))
     return found
 
 

@@ -73,13 +73,13 @@ def test_the_loss_is_that_of_the_paper(runs: Path, data: Path) -> None:
         pair = recipe.feeds.batch(At(0))
         given = recipe.given(pair, recipe.levels, 0, 0)
         found = recipe.terms(pair, given)
-        base, rows = recipe.base, given.rows
+        base, rows = recipe.noising, given.rows
         assert list(found) == ["whole", "part"]
         assert torch.equal(rows.timesteps[0::2], rows.timesteps[1::2])
         assert not torch.allclose(rows.noise[0::2], rows.noise[1::2])
         for number, (words, batch) in enumerate((("a vfx with sks", pair.whole), ("sks", pair.part))):
             noise, times = rows.noise[number::2], rows.timesteps[number::2]
-            kept = base._noise.alphas_cumprod[times].view(-1, 1, 1, 1)  # type: ignore[attr-defined]
+            kept = base._noise.alphas_cumprod[times].view(-1, 1, 1, 1)
             noisy = kept.sqrt() * batch.latents + (1 - kept).sqrt() * noise
             answer = base.predict(noisy, times, base.encode_prompt([words] * 2))
             expected = float(((answer - noise) ** 2).mean()) / 2
@@ -124,7 +124,7 @@ def test_backgrounds_are_scaled_unless_as_published(runs: Path, data: Path, comp
         found = recipe._behind(pair, times, 0, 0)
         assert found is not None
         factor = recipe.base.vae.config.scaling_factor if compat else 1.0
-        kept = recipe.base._noise.alphas_cumprod[0]  # type: ignore[attr-defined]
+        kept = recipe.noising._noise.alphas_cumprod[0]
         left = (found - kept.sqrt() * pair.behind.latents / factor).std()
         assert float(left) == pytest.approx(float((1 - kept).sqrt()), rel=0.2)
 

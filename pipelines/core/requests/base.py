@@ -11,6 +11,20 @@ FileKind = Literal["image", "mask", "adapter", "dual"]
 Lane = Literal["cpu", "device"]
 
 BACKGROUND, NORMAL, INTERACTIVE = -10, 0, 10
+INTERACTIVE_IMAGES, NORMAL_IMAGES = 8, 1000
+"""Up to how many pictures somebody waits for, and up to how many they are no work for the night."""
+
+
+def by_length(count: int) -> int:
+    """The priority of a run that makes so many pictures: short ones go first."""
+    if count <= INTERACTIVE_IMAGES:
+        return INTERACTIVE
+    return NORMAL if count <= NORMAL_IMAGES else BACKGROUND
+
+
+def one_or_many(value: Any) -> Any:
+    """A single text where several may stand."""
+    return (value,) if isinstance(value, str) else value
 
 
 def _named_by_hash(value: Any) -> Any:

@@ -6,15 +6,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from pipelines.core import splits
-from pipelines.core.requests.base import Part, Request
+from pipelines.core.requests.base import Part, Request, one_or_many
 
 MOST_NAMED = 20_000
 PICTURE = re.compile(r"[^/\\]+/(\d{3}/)?\d{5}")
 FORMATS = ("mvtec", "coco", "yolo-seg", "yolo", "voc", "folder")
-
-
-def _one_or_many(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
 
 
 class Split(Part):
@@ -44,7 +40,7 @@ class Export(Request):
     title: ClassVar[str] = "Export a data set"
     skeleton: ClassVar[dict[str, Any]] = {"data": ["run"]}
     task: Literal["export"] = "export"
-    data: Annotated[tuple[str, ...], BeforeValidator(_one_or_many)] = Field(
+    data: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = Field(
         min_length=1, description="Runs to export, by id or folder", json_schema_extra={"file": "data"}
     )
     kept_only: bool = Field(False, description="Only what was kept in review; discarded pictures never leave")

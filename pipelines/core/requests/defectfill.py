@@ -89,8 +89,7 @@ class TrainDefectfill(Adapting):
                 raise ValueError(f"{field} {sentence[:80]!r} has no {{word}} in it: that is where the defect stands")
         if not self.defect_loss_weight + self.object_loss_weight:
             raise ValueError("defect_loss_weight and object_loss_weight are both 0: nothing would be learned")
-        if self.mix != "none":
-            raise ValueError(f"mix {self.mix}: blended pictures lose their masks, which this training needs; use none")
+        self.refuse_mix()
         return self
 
     @property

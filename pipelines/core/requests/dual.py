@@ -5,9 +5,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipelines.core import bases
-from pipelines.core.requests.base import BACKGROUND, DUAL, IMAGE, INTERACTIVE, NORMAL, File, Lane, Request
+from pipelines.core.requests.base import DUAL, IMAGE, File, Lane, Request, by_length, one_or_many
 from pipelines.core.requests.diffusion import Prompt, Scheduler
-from pipelines.core.requests.generate import INTERACTIVE_IMAGES, SEED_MAX, Base
+from pipelines.core.requests.generate import SEED_MAX, Base
 from pipelines.core.requests.train import Training
 
 FAMILY = "stable-diffusion"
@@ -22,10 +22,6 @@ def _two_branches(name: str) -> str:
             f"base {name} has not the UNet of SD1 or SD2 that two branches are made for: choose sd15 or sd2"
         )
     return name
-
-
-def _one_or_many(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
 
 
 SdBase = Annotated[Base, AfterValidator(_two_branches)]
@@ -87,8 +83,7 @@ class TrainDual(Training):
     def _pairs_hold_together(self) -> Self:
         if self.defect is None:
             raise ValueError("defect is missing: name the defect of the data set whose pairs it should learn")
-        if self.mix != "none":
-            raise ValueError(f"mix {self.mix}: blended pictures lose their masks, which this training needs; use none")
+        self.refuse_mix()
         if self.keeps_prior:
             raise ValueError(
                 "class_data and num_class_images bring pictures without a defect, and this training learns pairs:"
@@ -144,7 +139,7 @@ class Dual(Request):
     prompt_noise: float = Field(
         0.0, ge=0, le=1, description="Spread of the noise laid on the prompts, for more variety; 0 = none"
     )
-    backgrounds: Annotated[tuple[File, ...], BeforeValidator(_one_or_many)] = Field(
+    backgrounds: Annotated[tuple[File, ...], BeforeValidator(one_or_many)] = Field(
         (),
         max_length=MOST_BACKGROUNDS,
         json_schema_extra=IMAGE,
@@ -191,9 +186,7 @@ class Dual(Request):
         return "device"
 
     def priority(self) -> int:
-        if self.num_images <= INTERACTIVE_IMAGES:
-            return INTERACTIVE
-        return NORMAL if self.num_images <= 1000 else BACKGROUND
+        return by_length(self.num_images)
 
     def count(self) -> int:
         return self.num_images

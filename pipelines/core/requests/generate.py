@@ -5,11 +5,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from pipelines.core import bases, kinds
-from pipelines.core.requests.base import BACKGROUND, IMAGE, INTERACTIVE, MASK, NORMAL, File, Lane, Part
+from pipelines.core.requests.base import IMAGE, MASK, File, Lane, Part, by_length
 from pipelines.core.requests.diffusion import DIFFUSION, Diffusion, Prompt
 
 SEED_MAX = 2**32 - 1
-INTERACTIVE_IMAGES = 8
 Look = dict[str, float | str]
 
 
@@ -173,9 +172,7 @@ class Inpaint(Diffusion):
         return "cpu" if self.draws else "device"
 
     def priority(self) -> int:
-        if self.num_images <= INTERACTIVE_IMAGES:
-            return INTERACTIVE
-        return NORMAL if self.num_images <= 1000 else BACKGROUND
+        return by_length(self.num_images)
 
     def count(self) -> int:
         return self.num_images

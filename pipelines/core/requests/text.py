@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from pipelines.core import bases, negatives
-from pipelines.core.requests.base import BACKGROUND, IMAGE, INTERACTIVE, NORMAL, File, Lane
+from pipelines.core.requests.base import IMAGE, File, Lane, by_length, one_or_many
 from pipelines.core.requests.diffusion import Diffusion, Prompt
-from pipelines.core.requests.generate import INTERACTIVE_IMAGES, SEED_MAX, Base
+from pipelines.core.requests.generate import SEED_MAX, Base
 
 Mode = Literal["text", "image", "edit"]
 MODES: tuple[Mode, ...] = ("text", "image", "edit")
@@ -19,10 +19,6 @@ MOST_PICTURES = 20_000
 MOST_MADE = 100_000
 MOST_AT_ONCE = 8
 LEAST_PX, MOST_PX = 16, 4096
-
-
-def _one_or_many(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
 
 
 def _known_negatives(name: str) -> str:
@@ -70,7 +66,7 @@ class Text(Diffusion):
         description="The picture to start from, or a folder of them; grey and 16-bit ones are read as they are looked"
         " at, and what is made is 8-bit RGB",
     )
-    images: Annotated[tuple[File, ...], BeforeValidator(_one_or_many)] = Field(
+    images: Annotated[tuple[File, ...], BeforeValidator(one_or_many)] = Field(
         (),
         max_length=MOST_PICTURES,
         json_schema_extra=IMAGE,
@@ -172,9 +168,7 @@ class Text(Diffusion):
         return "device"
 
     def priority(self) -> int:
-        if self.count() <= INTERACTIVE_IMAGES:
-            return INTERACTIVE
-        return NORMAL if self.count() <= 1000 else BACKGROUND
+        return by_length(self.count())
 
     def count(self) -> int:
         return max(1, len(self.sources)) * len(self.words) * self.num_images

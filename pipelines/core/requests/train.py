@@ -165,6 +165,11 @@ class Training(Request):
             )
         return self
 
+    def refuse_mix(self) -> None:
+        """For a training that needs to know where the defects are."""
+        if self.mix != "none":
+            raise ValueError(f"mix {self.mix}: blended pictures lose their masks, which this training needs; use none")
+
     @property
     def defects(self) -> tuple[str, ...]:
         """What it learns of the data set's defects, each once; none = the good pictures."""
