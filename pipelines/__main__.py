@@ -83,8 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("which", nargs="?", metavar="PATH|NAME")
     own.add_argument("--name", default="", help="what to call it (default: its file's or folder's name)")
     own.add_argument("--over", default="", metavar="BASE", help="the base that lends what a single file does not bring")
-    fetch = add("fetch", _fetch, "bring a base's weights by name")
-    fetch.add_argument("base", metavar="BASE")
+    fetch = add("fetch", _fetch, "bring the weights of a base or a control net by name")
+    fetch.add_argument("base", metavar="NAME")
     return parser
 
 
@@ -289,12 +289,13 @@ def _doctor(chosen: argparse.Namespace) -> int:
 
 
 def _bases(chosen: argparse.Namespace) -> int:
-    from pipelines.core import bases, own_bases
+    from pipelines.core import bases, nets, own_bases
 
     if chosen.what is None:
-        for base in bases.load().values():
-            state = base.state()
-            print(f"{base.name:16} {state.kind:8} {base.label}{' (own)' if base.own else ''}: {state.text}")
+        known: list[bases.Base | nets.Net] = [*bases.load().values(), *nets.load().values()]
+        for one in known:
+            state = one.state()
+            print(f"{one.name:16} {state.kind:8} {one.label}{' (own)' if one.own else ''}: {state.text}")
             if state.remedy:
                 print(f"{'':25} -> {state.remedy}")
         return DONE
@@ -311,9 +312,9 @@ def _bases(chosen: argparse.Namespace) -> int:
 
 def _fetch(chosen: argparse.Namespace) -> int:
     """In this process, without a queue; Ctrl-C leaves what is whole, and the next time goes on from there."""
-    from pipelines.core import bases, fetch
+    from pipelines.core import fetch, nets
 
-    base = bases.get(chosen.base)
+    base = nets.fetchable(chosen.base)
     token = None
     if fetch.token_missing(base) and sys.stdin.isatty():
         token = getpass(f"{base.repo} asks for a token (kept nowhere; empty = try without): ")

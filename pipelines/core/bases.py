@@ -6,14 +6,14 @@ Loads and fetches nothing. What lies in a file, core/weights tells; what own bas
 import tomllib
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines.core import weights
-from pipelines.core.device import gib
+from pipelines.core import published, weights
 from pipelines.core.errors import BadInput, Missing, Problem
+from pipelines.core.published import Published, State, Text
 
 ROOT = Path(__file__).parents[2]
 DRAWN = "procedural"
@@ -27,35 +27,13 @@ Task = Literal["text", "image", "inpaint", "edit"]
 Layout = Literal["folder", "single", "unet"]
 
 # Of a base, what no table of presets/bases.toml says.
-FOUND = ("name", "own", "layout", "path", "over", "config", "broken")
-
-
-def _inside(file: str) -> str:
-    parts = PurePosixPath(file).parts
-    if not parts or file.startswith("/") or ".." in parts or "\\" in file or ":" in file:
-        raise ValueError("a file stands inside its repository, such as unet/model.safetensors")
-    return file
+FOUND = ("name", "own", "layout", "path", "within", "over", "config", "broken")
 
 
 def _family(name: str) -> str:
     if name not in FAMILIES:
         raise ValueError(f"choose one of {', '.join(FAMILIES)}")
     return name
-
-
-Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
-
-
-class State(NamedTuple):
-    """Whether a base can be used now, in words, and the command that would make it so."""
-
-    kind: Literal["ready", "missing", "broken"]
-    text: str
-    remedy: str | None = None
-
-    @property
-    def ready(self) -> bool:
-        return self.kind == "ready"
 
 
 class Place(NamedTuple):
@@ -82,31 +60,20 @@ class Defaults(BaseModel):
     scheduler: Text = "unipc"
 
 
-class Base(BaseModel):
+class Base(Published):
     """One base: the family that computes with it, its licence, and the weights it needs, if any."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    name: Text
-    label: Text
     family: Annotated[Text, AfterValidator(_family)]
-    licence: Text
     edition: str = ""
     """Which of its family, as core/weights names it: what a single file must be for this base to lend it the rest."""
-    repo: Annotated[str, StringConstraints(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
-    revision: Annotated[str, StringConstraints(pattern=r"^[\w./-]+$")] | None = None
-    files: tuple[Annotated[str, AfterValidator(_inside)], ...] = Field((), strict=False)
-    size_bytes: Annotated[int, Field(ge=0)] = 0
     memory_bytes: Annotated[int, Field(ge=0)] = 0
     resolution: Annotated[int, Field(ge=8)] | None = None
     tasks: tuple[Task, ...] = Field((), strict=False)
     aliases: tuple[Text, ...] = Field((), strict=False)
-    gated: bool = False
     defaults: Defaults = Defaults()
     own: bool = False
     """Brought by a person, not shipped with the studio."""
     layout: Layout = "folder"
-    path: Path | None = None
     over: str = ""
     """The base that a file with only a denoiser is put over; empty = the ready one of its edition."""
     config: str = ""
@@ -114,22 +81,9 @@ class Base(BaseModel):
     broken: str = ""
     """Why this entry cannot be used whatever its files say."""
 
-    @model_validator(mode="after")
-    def _all_of_it(self) -> Self:
-        given = {name: bool(getattr(self, name)) for name in ("repo", "revision", "files", "size_bytes")}
-        if any(given[name] for name in ("repo", "revision", "files")) and not all(given.values()):
-            lacking = ", ".join(name for name, there in given.items() if not there)
-            raise ValueError(f"weights need repo, revision, files and size_bytes together; {lacking} is missing")
-        return self
-
     @property
     def needs_weights(self) -> bool:
         return bool(self.files) or self.path is not None
-
-    @property
-    def folder(self) -> Path:
-        """Where its files lie, or would."""
-        return self.path or weights.folder() / self.name
 
     def state(self) -> State:
         """Looks at the files, and into their headers where they changed; opens no weights."""
@@ -140,7 +94,7 @@ class Base(BaseModel):
         try:
             return self._of_folder() if self.layout == "folder" else self._of_file()
         except Problem as problem:
-            return State("broken", str(problem), self._again())
+            return State("broken", str(problem), self.again())
 
     def place(self) -> Place:
         """Where its parts are. Raises Missing where weights are not here, BadInput where a file of them is wrong."""
@@ -169,9 +123,6 @@ class Base(BaseModel):
         fits = [one for one in fits if named or (one.family, one.edition) == (self.family, self.edition)]
         return next((one for one in fits if one.state().ready), None)
 
-    def _again(self) -> str | None:
-        return f"python -m pipelines fetch {self.name}" if self.repo else None
-
     def _of_folder(self) -> State:
         folder = self.folder
         here = [file for file in self.files if (folder / file).is_file()]
@@ -180,19 +131,14 @@ class Base(BaseModel):
             for path in weights.files(folder):
                 if wrong := weights.fault(path):
                     where = path.relative_to(folder).as_posix()
-                    return State("broken", f"its file {where} cannot be used: {wrong}", self._again())
+                    return State("broken", f"its file {where} cannot be used: {wrong}", self.again())
             if whole:
                 return State("ready", "ready")
             if not self.files:
                 return State("broken", f"incomplete: {', '.join(weights.lacking(folder))} of its folder is not there")
         if not self.files:
             return State("broken", f"{folder.name} has no model_index.json: it is no folder in diffusers layout")
-        return State(
-            "missing",
-            f"weights missing: {len(self.files) - len(here)} of {len(self.files)} files, {gib(self.size_bytes)} in all"
-            f" from {self.repo}; without a network, copy its folder to models/{self.name} by hand",
-            self._again(),
-        )
+        return self.lacking(len(self.files) - len(here))
 
     def _of_file(self) -> State:
         if wrong := weights.fault(self.folder):
@@ -246,7 +192,7 @@ def _made(file: str, name: str, table: Any) -> Base:
     try:
         return Base.model_validate({**table, "name": name})
     except ValidationError as error:
-        raise BadInput(f"{file} [{name}] {_sentence(error)}") from error
+        raise BadInput(f"{file} [{name}] {published.first_fault(error, Base, 'base', FOUND)}") from error
 
 
 def load(path: Path | None = None) -> dict[str, Base]:
@@ -271,16 +217,3 @@ def get(name: str) -> Base:
     if name.endswith(".safetensors") or name.startswith((".", "/", "~")) or "\\" in name or Path(name).exists():
         raise BadInput(f"base {name!r} is a path: add it once with `python -m pipelines bases add {name}`", "base")
     raise BadInput(f"no base {name!r}; there is {', '.join(sorted(known))}", "base")
-
-
-def _sentence(error: ValidationError) -> str:
-    """The first thing wrong: key, what is wanted, what is there."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    if not first["loc"]:
-        return first["msg"].removeprefix("Value error, ")
-    key = ".".join(map(str, first["loc"]))
-    if first["type"] == "missing":
-        return f"has no {key}; every base has label, family and licence"
-    if first["type"] == "extra_forbidden":
-        return f"{key}: no such key; a base has {', '.join(name for name in Base.model_fields if name not in FOUND)}"
-    return f"{key} = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"

@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal
 
-from pipelines.core import bases, safeload
+from pipelines.core import bases, nets, safeload
 from pipelines.core.device import gib, present, ram
 from pipelines.core.errors import BadInput, Problem
 
@@ -215,7 +215,7 @@ def folder(runs: Path) -> Finding:
 
 
 def states() -> list[Finding]:
-    """Every base, shipped and own: ready, or what its weights lack, or which file of them is wrong."""
+    """Every base and net, shipped and own: ready, or what its weights lack, or which file of them is wrong."""
     try:
         known = bases.load()
     except BadInput as error:
@@ -224,6 +224,9 @@ def states() -> list[Finding]:
     for name, base in known.items():
         state = base.state()
         found.append(Finding(f"base {name}", "ok" if state.ready else "note", state.text, state.remedy))
+    for name, net in nets.load().items():
+        state = net.state()
+        found.append(Finding(f"net {name}", "ok" if state.ready else "note", state.text, state.remedy))
     return found
 
 

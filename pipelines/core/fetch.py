@@ -19,8 +19,8 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from pipelines.core import files, weights
-from pipelines.core.bases import Base
 from pipelines.core.errors import BadInput, DiskFull, Missing, Problem
+from pipelines.core.published import Published
 
 HUB = "https://huggingface.co"
 RECORD = "fetched.json"
@@ -63,12 +63,12 @@ def endpoint() -> str:
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or HUB
 
 
-def token_missing(base: Base) -> bool:
+def token_missing(base: Published) -> bool:
     """Whether its licence must be accepted first, and no token says who did."""
     return base.gated and not os.environ.get(TOKEN)
 
 
-def fetch(base: Base, told: Told, token: str | None = None) -> Fetched:
+def fetch(base: Published, told: Told, token: str | None = None) -> Fetched:
     """Brings what is lacking of a base into models/<name>. A file that is whole stays; half of one is gone on with.
 
     Raises BadInput for a base that has no repository, Missing, DiskFull, or Problem, with what would do.
@@ -77,7 +77,7 @@ def fetch(base: Base, told: Told, token: str | None = None) -> Fetched:
         raise BadInput(
             f"base {base.name} is not fetched: it has no repository, see `python -m pipelines bases`", "base"
         )
-    folder = weights.folder() / base.name
+    folder = base.folder
     with files.explained(folder / RECORD):
         folder.mkdir(parents=True, exist_ok=True)
     token = token or os.environ.get(TOKEN) or None
@@ -108,7 +108,7 @@ def _tell(told: Told, before: int, total: int, name: str, part: int) -> None:
     told(before + part, total, name)
 
 
-def _each(base: Base, told: Told) -> Iterator[str]:
+def _each(base: Published, told: Told) -> Iterator[str]:
     for file in base.files:
         told(0, base.size_bytes, file)
         yield file
@@ -156,12 +156,12 @@ def _recorded(folder: Path) -> dict[str, dict[str, Any]]:
         raise BadInput(f"{RECORD} of {folder.name} is damaged: delete it, and every file is compared anew") from error
 
 
-def _record(folder: Path, base: Base, commit: str, recorded: Mapping[str, Any]) -> None:
+def _record(folder: Path, base: Published, commit: str, recorded: Mapping[str, Any]) -> None:
     told = {"repo": base.repo, "revision": base.revision, "commit": commit, "files": dict(sorted(recorded.items()))}
     files.write_json(folder / RECORD, told)
 
 
-def _refuse_changes(base: Base, recorded: Mapping[str, Mapping[str, Any]], remotes: list[Remote]) -> None:
+def _refuse_changes(base: Published, recorded: Mapping[str, Mapping[str, Any]], remotes: list[Remote]) -> None:
     for one in remotes:
         old = recorded.get(one.name)
         if old is not None and old.get("etag") != one.etag:
@@ -194,7 +194,7 @@ def _check_room(folder: Path, need: int) -> None:
         )
 
 
-def _ask(base: Base, file: str, token: str | None) -> Remote:
+def _ask(base: Published, file: str, token: str | None) -> Remote:
     """What the hub has by that name."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_url
 
@@ -206,7 +206,7 @@ def _ask(base: Base, file: str, token: str | None) -> Remote:
     return Remote(file, found.size, found.etag, found.commit_hash or "", found.location)
 
 
-def _bring(folder: Path, one: Remote, base: Base, token: str | None, told: Callable[[int], None]) -> str:
+def _bring(folder: Path, one: Remote, base: Published, token: str | None, told: Callable[[int], None]) -> str:
     """Downloads one file beside its place and moves it there when it is right; returns its sha256."""
     from huggingface_hub.file_download import http_get
     from huggingface_hub.utils import build_hf_headers
@@ -288,7 +288,7 @@ def _host() -> str:
 
 
 @contextmanager
-def _explained(base: Base, file: str) -> Iterator[None]:
+def _explained(base: Published, file: str) -> Iterator[None]:
     """What the hub or the way there refuses becomes a sentence."""
     from huggingface_hub.errors import HfHubHTTPError, HTTPError
 
@@ -309,7 +309,7 @@ def _explained(base: Base, file: str) -> Iterator[None]:
         ) from error
 
 
-def _refused(base: Base, file: str, status: int) -> Problem:
+def _refused(base: Published, file: str, status: int) -> Problem:
     page = f"{HUB}/{base.repo}"
     if status in (401, 403):
         return Problem(
@@ -318,7 +318,7 @@ def _refused(base: Base, file: str, status: int) -> Problem:
         )
     if status == 404:
         return Missing(
-            f"{_host()} has no {file} in {base.repo} at {base.revision}: presets/bases.toml names it wrongly"
+            f"{_host()} has no {file} in {base.repo} at {base.revision}: the studio's table names it wrongly"
         )
     if status == 429:
         return Problem(f"{_host()} asks for patience (429): fetch again in some minutes, it goes on where it stopped")

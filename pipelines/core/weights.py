@@ -67,7 +67,7 @@ def fault(path: Path) -> str | None:
         if path.suffix == ".safetensors":
             shapes(path)
         elif path.suffix == ".json":
-            _json(path)
+            json_of(path)
         elif _stat(path)[1] == 0:
             raise BadInput(f"{path.name} is empty (0 bytes); fetch it again")
     except Problem as problem:
@@ -109,13 +109,13 @@ def in_folder(base: Path) -> Content:
     if family is None:
         raise BadInput(f"model_index.json of {base.name} names {pipeline}, which no family of the studio opens")
     part = "unet" if family in ("stable-diffusion", "sdxl") else "transformer"
-    config = _json(base / part / "config.json")
+    config = json_of(base / part / "config.json")
     return Content(family, _edition_of(family, config, pipeline), side_px=_side(config, base / "vae" / "config.json"))
 
 
 def _side(denoiser: Mapping[str, Any], vae: Path) -> int | None:
     side = denoiser.get("sample_size")
-    levels = _json(vae).get("block_out_channels") if vae.is_file() else None
+    levels = json_of(vae).get("block_out_channels") if vae.is_file() else None
     return side * 2 ** (len(levels) - 1) if isinstance(side, int) and isinstance(levels, list) else None
 
 
@@ -169,11 +169,11 @@ def _has_weights(place: Path) -> bool:
 
 
 def _index(base: Path) -> dict[str, Any]:
-    return _json(base / "model_index.json")
+    return json_of(base / "model_index.json")
 
 
-def _json(path: Path) -> dict[str, Any]:
-    """Raises BadInput where it does not parse, Missing where it is not there."""
+def json_of(path: Path) -> dict[str, Any]:
+    """A JSON file's table, read once while it stays as it is. Raises BadInput for a damaged one, Missing."""
     stat = _stat(path)
     if stat[1] < 0:
         raise Missing(f"{path.parent.name} has no {path.name}: copy or fetch it again")
@@ -222,7 +222,7 @@ def _diffusion(inside: Shapes) -> Content | None:
     if first is None or width is None or len(first) != 4:
         return None
     large = "label_emb.0.0.weight" in inside or "add_embedding.linear_1.weight" in inside
-    return Content("sdxl" if large else "stable-diffusion", _unet_edition(large, width, first[1]))
+    return Content("sdxl" if large else "stable-diffusion", unet_edition(large, width, first[1]))
 
 
 def _flow(inside: Shapes) -> Content | None:
@@ -248,7 +248,7 @@ def _edition_of(family: str, config: Mapping[str, Any], pipeline: str) -> str:
         if family in ("stable-diffusion", "sdxl"):
             width = config["cross_attention_dim"]
             width = width[0] if isinstance(width, list) else width
-            return _unet_edition(family == "sdxl", int(width), int(config["in_channels"]))
+            return unet_edition(family == "sdxl", int(width), int(config["in_channels"]))
         heads = int(config["num_attention_heads"]) * int(config["attention_head_dim"])
         if family == "sd3":
             return _sd3_edition(heads, int(config["pos_embed_max_size"]) ** 2)
@@ -261,7 +261,8 @@ def _edition_of(family: str, config: Mapping[str, Any], pipeline: str) -> str:
         raise BadInput(f"config.json of its denoiser lacks {error}: copy or fetch it again") from error
 
 
-def _unet_edition(large: bool, width: int, channels: int) -> str:
+def unet_edition(large: bool, width: int, channels: int) -> str:
+    """The edition of a UNet by the width of its text and its channels; one nobody knows goes by its numbers."""
     name = "sdxl" if large and width == 2048 else {768: "sd1", 1024: "sd2"}.get(0 if large else width)
     name = name or f"{'sdxl' if large else 'sd'}-{width}"
     return name + {4: "", 9: "-inpaint"}.get(channels, f"-{channels}-channels")

@@ -1,8 +1,11 @@
-"""Fetches the weights of a base as a run: with progress, Stop, and going on where it stopped. How, core/fetch knows."""
+"""Fetches the weights of a base or a net as a run: with progress, Stop, and going on where it stopped.
+
+How it is done, core/fetch knows.
+"""
 
 import time
 
-from pipelines.core import bases, fetch, files
+from pipelines.core import fetch, files, nets
 from pipelines.core.models import Models
 from pipelines.core.requests import Fetch
 from pipelines.core.runs import Run
@@ -12,7 +15,7 @@ YIELD_S = 1.0
 
 
 def run(request: Fetch, run: Run, models: Models) -> None:
-    """Bring the base into the models folder; the result says what came. Progress is in MiB."""
+    """Bring it into the models folder; the result says what came. Progress is in MiB."""
     for index in run.items(request.count()):
         given_way = time.monotonic()
 
@@ -23,7 +26,7 @@ def run(request: Fetch, run: Run, models: Models) -> None:
                 run.give_way()
                 given_way = time.monotonic()
 
-        found = fetch.fetch(bases.get(request.base), told)
+        found = fetch.fetch(nets.fetchable(request.base), told)
         run.log(fetched=request.base, commit=found.commit, bytes=found.bytes, came=found.came)
         run.commit(
             index,

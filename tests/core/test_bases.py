@@ -169,7 +169,7 @@ def test_a_second_look_reads_no_file(folder: Path, monkeypatch: pytest.MonkeyPat
         (
             "size_bytes = 2147483648",
             "size_bytes = 1\nsha = 'x'",
-            "sha: no such key; a base has label, family, licence, edition, repo",
+            "sha: no such key; a base has label, licence, repo, revision, files",
         ),
         ("size_bytes = 2147483648", "size_bytes = 1\nname = 'x'", "name: the table's own name is the name"),
         (

@@ -1,18 +1,18 @@
-"""A request for a base's weights. Pydantic only."""
+"""A request for the weights of a base or a control net. Pydantic only."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
-from pipelines.core import bases
+from pipelines.core import nets
 from pipelines.core.requests.base import BACKGROUND, Request
 
 
 def _has_repository(name: str) -> str:
-    base = bases.get(name)
-    if base.repo is None:
-        raise ValueError(f"base {base.name} is not fetched: it has no repository, see `python -m pipelines bases`")
-    return base.name
+    found = nets.fetchable(name)
+    if found.repo is None:
+        raise ValueError(f"base {found.name} is not fetched: it has no repository, see `python -m pipelines bases`")
+    return found.name
 
 
 class Fetch(Request):
@@ -22,7 +22,7 @@ class Fetch(Request):
     skeleton: ClassVar[dict[str, Any]] = {"base": "sd15"}
     task: Literal["fetch"] = "fetch"
     base: Annotated[str, AfterValidator(_has_repository)] = Field(
-        description="Which base to fetch, a key of presets/bases.toml"
+        description="What to fetch, a key of presets/bases.toml or presets/nets.toml"
     )
 
     def priority(self) -> int:
