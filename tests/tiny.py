@@ -10,6 +10,7 @@ from typing import Any
 
 import diffusers
 import torch
+from peft import LoraConfig, get_peft_model_state_dict
 from transformers import (
     CLIPTextConfig,
     CLIPTextModel,
@@ -26,6 +27,7 @@ WIDTH = 32
 """Width of the tiny text encoder."""
 WIDTH_2 = 48
 """Width of the second, where there are two: single files tell them apart by it."""
+TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 MERGES = (("s", "c"), ("sc", "r"), ("a", "t"), ("d", "e"))
 
 
@@ -221,3 +223,34 @@ def sd3(folder: Path, *, in_channels: int = 16, t5_too: bool = True, seed: int =
     )
     made.save_pretrained(folder)
     return folder
+
+
+def control_net(denoiser: Any, *, seed: int = 0, **more: Any) -> Any:
+    """A control net for a UNet or transformer of these, whose every answer counts: none of its layers is zero."""
+    torch.manual_seed(seed)
+    if isinstance(denoiser, diffusers.UNet2DConditionModel):
+        small = {"conditioning_embedding_out_channels": (16, 32), "load_weights_from_unet": False, **more}
+        if denoiser.config.in_channels == 9:
+            denoiser = diffusers.UNet2DConditionModel.from_config({**denoiser.config, "in_channels": 4})
+        made = diffusers.ControlNetModel.from_unet(denoiser, **small)
+    elif isinstance(denoiser, diffusers.SD3Transformer2DModel):
+        config = {**denoiser.config, "num_layers": 1, "extra_conditioning_channels": 0, **more}
+        made = diffusers.SD3ControlNetModel.from_config(config)
+    else:
+        made = diffusers.FluxControlNetModel.from_config({**denoiser.config, "guidance_embeds": False, **more})
+    with torch.no_grad():
+        for name, one in made.named_parameters():
+            if name.startswith(("controlnet_", "pos_embed_input")):
+                one.normal_(0, 0.2)
+    return made.eval()
+
+
+def lora(model: Any, seed: int = 0, **more: Any) -> dict[str, torch.Tensor]:
+    """The raw tensors of a LoRA with something in both halves."""
+    model.add_adapter(LoraConfig(**{"r": 4, "lora_alpha": 4, "target_modules": TARGETS, **more}))
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.add_(0.2 * torch.randn_like(parameter))
+    return {name: one.clone() for name, one in get_peft_model_state_dict(model).items()}

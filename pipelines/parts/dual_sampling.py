@@ -14,11 +14,11 @@ from torch import Tensor
 
 from pipelines.parts import dual, previews, schedulers
 from pipelines.parts.family import Family
+from pipelines.parts.guidance import SAID
 from pipelines.parts.sampling import APART, DECODED_PX, OnStep, Step
 
 BEHIND = 0xBAC6
-SAID = 0x7E47
-"""Laid over a seed for the noise of its background, and for that on its prompts."""
+"""Laid over a seed for the noise of its background."""
 
 
 @dataclass(frozen=True)

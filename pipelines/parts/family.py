@@ -21,6 +21,8 @@ from pipelines.parts import adapters, schedulers
 
 Task = Literal["text", "image", "inpaint", "edit"]
 Guides = Literal["both halves", "two calls", "told", "not"]
+Residuals = dict[str, Any]
+"""What a control net adds inside the denoiser, by the denoiser's own argument: a tensor, or a list of them."""
 Text = dict[str, Tensor]
 """A prompt as the denoiser reads it: `prompt_embeds` and whatever else the family's pipelines take by that name."""
 
@@ -164,6 +166,19 @@ class Family(ABC):
     @abstractmethod
     def predict(self, noisy: Tensor, timesteps: Tensor, text: Text, beside: Tensor | None = None) -> Tensor:
         """The denoiser's answer. `beside` [B, 1 + C, h, w] is mask and masked latents, for a base that inpaints."""
+
+    def hinted(self, net: Any, maps: Tensor) -> Tensor:
+        """Maps [B, 3, H, W] in [0, 1] as a control net of this family takes them. Raises BadInput where none steers."""
+        raise BadInput(f"base {self.name} is steered by no control net: choose SD1, SD2, SDXL, SD3 or FLUX.1", "base")
+
+    def residuals(
+        self, net: Any, hint: Tensor, mode: int | None, arguments: Sequence[Any], named: Mapping[str, Any]
+    ) -> Residuals:
+        """What a control net at its full strength adds to a call of the denoiser with these arguments.
+
+        `mode` is the number under which a union net knows this kind of map.
+        """
+        raise NotImplementedError  # hinted has refused before
 
     def unpacked(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
         """Latents as a pipeline holds them between steps -> [B, C, h, w] scaled, for a picture of (height, width)."""

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pipelines.core.errors import BadInput
 from pipelines.parts import original
-from pipelines.parts.family import Guides, Source, Task, Text
+from pipelines.parts.family import Guides, Residuals, Source, Task, Text
 from pipelines.parts.flowing import Flowing
 
 PATCH = 2
@@ -171,6 +171,52 @@ class Flux(Patched):
         )[0]
         return self.unpacked(predicted, (height * self.cell_px, width * self.cell_px))
 
+    def hinted(self, net: Any, maps: Tensor) -> Tensor:
+        """Packed latents of the maps; nets with a hint block of their own take the maps."""
+        if net.input_hint_block is not None:
+            return maps
+        return self.repacked(self.scaled(self.encode_image(maps * 2 - 1).mode()))
+
+    def residuals(
+        self, net: Any, hint: Tensor, mode: int | None, arguments: Sequence[Any], named: Mapping[str, Any]
+    ) -> Residuals:
+        """One addition a block of the transformer. Tokens of pictures that it is shown stand last, and get none."""
+        given, count = named["hidden_states"], hint.shape[1]
+        if net.input_hint_block is not None:
+            count = hint.shape[-2] * hint.shape[-1] // self.side_px**2
+        guided = named.get("guidance") if net.config.guidance_embeds else None
+        if net.config.guidance_embeds and guided is None:
+            guided = torch.full([len(given)], TOLD, device=given.device)
+        number = None if mode is None else torch.full([len(given), 1], mode, device=given.device)
+        found = net(
+            hidden_states=given[:, :count, : net.config.in_channels],
+            controlnet_cond=hint,
+            controlnet_mode=number,
+            timestep=named["timestep"],
+            guidance=guided,
+            pooled_projections=named["pooled_projections"],
+            encoder_hidden_states=named["encoder_hidden_states"],
+            txt_ids=named["txt_ids"],
+            img_ids=named["img_ids"][:count],
+            return_dict=False,
+        )
+        names = ("controlnet_block_samples", "controlnet_single_block_samples")
+        blocks = (self.transformer.transformer_blocks, self.transformer.single_transformer_blocks)
+        rest, repeats = given.shape[1] - count, net.input_hint_block is not None
+        return {
+            name: [F.pad(one, (0, 0, 0, rest)) for one in spread(some, len(here), repeats)]
+            for name, some, here in zip(names, found, blocks, strict=True)
+            if some
+        }
+
     @classmethod
     def in_diffusers_words(cls, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         return original.transformer(tensors)
+
+
+def spread(some: Sequence[Tensor], count: int, repeats: bool) -> list[Tensor]:
+    """What a net of fewer blocks gives each of `count` blocks: in turn, or each to several in a row."""
+    if repeats:
+        return [some[place % len(some)] for place in range(count)]
+    interval = -(-count // len(some))
+    return [some[place // interval] for place in range(count)]

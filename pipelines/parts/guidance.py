@@ -2,7 +2,8 @@
 
 diffusers' pipelines take one number for a whole batch, and few rescale. The hook guides by itself and gives the
 pipeline two equal halves, whose own guidance then changes nothing. The pipeline must be called with guidance_scale > 1,
-so that it doubles the batch. Knows tensors; no pipeline and no family.
+so that it doubles the batch. What an adapter adds has a strength of its own beside the prompt's. Knows tensors and
+adapters; no pipeline and no family.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,6 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pipelines.parts import adapters
+
+SAID = 0x7E47
+"""Laid over a seed for the noise on its prompt."""
 ON = 2.0
 """What the pipeline is told, so that it asks for both halves; it has no effect beyond that."""
 
@@ -29,6 +34,8 @@ class Guidance:
     """From which to which share of the noise schedule it guides; outside, scale 1 (arXiv 2404.07724)."""
     timesteps: int = 1000
     """The timestep that stands for pure noise."""
+    adapter_scale: float = 1.0
+    """How far from the bare base's prediction to that with the adapters: 0 is the base, more than 1 goes past them."""
 
     def combined(self, without: Tensor, with_prompt: Tensor, timestep: Tensor | float) -> Tensor:
         """The guided prediction [B, ...] from the two of the network."""
@@ -43,7 +50,28 @@ class Guidance:
     @contextmanager
     def attached(self, denoiser: nn.Module) -> Iterator[None]:
         """Guides every call of `denoiser` (UNet or transformer) inside the `with`."""
-        handle = denoiser.register_forward_hook(self._hook, with_kwargs=True)
+        with self.weighed(denoiser):
+            handle = denoiser.register_forward_hook(self._hook, with_kwargs=True)
+            try:
+                yield
+            finally:
+                handle.remove()
+
+    @contextmanager
+    def weighed(self, denoiser: nn.Module) -> Iterator[None]:
+        """Every answer of `denoiser` as far from the bare base's as `adapter_scale` says: two calls instead of one."""
+        if self.adapter_scale == 1:
+            yield
+            return
+
+        def hook(denoiser: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], output: Any) -> Any:
+            with adapters.bare([denoiser]):
+                plain = denoiser.forward(*arguments, **named)  # past the hooks: what steers is in `named` by now
+            if isinstance(output, tuple):
+                return (plain[0] + self.adapter_scale * (output[0] - plain[0]), *output[1:])
+            return type(output)(sample=plain.sample + self.adapter_scale * (output.sample - plain.sample))
+
+        handle = denoiser.register_forward_hook(hook, with_kwargs=True)
         try:
             yield
         finally:
@@ -67,11 +95,12 @@ class Guidance:
             guided = self.combined(predicted, first, named["timestep"])
             return (first + (first - guided) / (ON - 1), *output[1:])
 
-        handle = denoiser.register_forward_hook(hook, with_kwargs=True)
-        try:
-            yield
-        finally:
-            handle.remove()
+        with self.weighed(denoiser):
+            handle = denoiser.register_forward_hook(hook, with_kwargs=True)
+            try:
+                yield
+            finally:
+                handle.remove()
 
     def _hook(self, denoiser: nn.Module, arguments: tuple[Any, ...], named: dict[str, Any], output: Any) -> Any:
         predicted = output[0] if isinstance(output, tuple) else output.sample
@@ -80,6 +109,15 @@ class Guidance:
         guided = self.combined(without, with_prompt, timestep)
         both = torch.cat([guided, guided])
         return (both, *output[1:]) if isinstance(output, tuple) else type(output)(sample=both)
+
+
+def noised(prompts: Tensor, seeds: Sequence[int], spread: float) -> Tensor:
+    """Prompts [B, n, width] with noise of this spread on them, each by its picture's seed."""
+    if not spread:
+        return prompts
+    draws = [torch.Generator().manual_seed(seed ^ SAID) for seed in seeds]
+    noise = torch.stack([torch.randn(prompts.shape[1:], generator=draw) for draw in draws])
+    return prompts + spread * noise.to(prompts)
 
 
 @contextmanager

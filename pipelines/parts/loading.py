@@ -59,7 +59,7 @@ class Loader:
         self.family = family
         self.dtype = getattr(torch, dtype)
         self.device = device
-        _hush()
+        hush()
 
     def look(self) -> list[str]:
         """The parts there are. Every file is looked at, so that what is missing or cut off is said before any is read.
@@ -92,7 +92,7 @@ class Loader:
             model = self._from_whole(name, file)
         else:
             model = self._converted(name, file, _within(safeload.tensors(file)))
-        self._check(model, file.name if file is not None else f"{self.source.folder.name}/{name}")
+        check(model, file.name if file is not None else f"{self.source.folder.name}/{name}")
         model.requires_grad_(False)
         if name == "vae":
             model.enable_tiling()
@@ -169,41 +169,10 @@ class Loader:
         return folder
 
     def _weights(self, name: str) -> list[Path]:
-        """The files of a part in its folder, each of them whole. Raises Missing, BadInput."""
-        folder = self._folder(name)
-        called = f"{self.source.folder.name}/{name}"
-        weights = sorted(folder.glob("*.safetensors"))
-        if not weights:
-            raise Missing(f"{called} holds no .safetensors file: fetch the base again, or save it as safetensors")
-        for index in folder.glob(f"*.index{'.fp16' if _variant(weights) else ''}.json"):
-            try:
-                shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise BadInput(f"{index.name} of {called} is damaged: copy or fetch it again") from error
-            lacking = sorted(shards - {file.name for file in weights})
-            if lacking and ".safetensors." in index.name:
-                raise Missing(f"{called} lacks {lacking[0]}: copy it from where the base came from, or fetch it again")
-        for file in weights:
-            safeload.check(file)
-        return weights
+        return whole_files(self._folder(name), f"{self.source.folder.name}/{name}")
 
     def _from_folder(self, name: str) -> Any:
-        weights = self._weights(name)
-        called = f"{self.source.folder.name}/{name}"
-        try:
-            model, found = self._class(name).from_pretrained(
-                self.source.folder / name,
-                dtype=self.dtype,
-                local_files_only=True,
-                use_safetensors=True,
-                output_loading_info=True,
-                **_variant(weights),
-            )
-        except UNFIT as error:
-            raise BadInput(f"{called} cannot be read ({_first(error)}): copy or fetch it again") from error
-        for key in sorted(found["missing_keys"]):  # the libraries would fill them with random numbers
-            raise BadInput(f"{called} lacks the tensor {key!r}: it was made for another model")
-        return model
+        return from_folder(self._class(name), self._folder(name), self.dtype, f"{self.source.folder.name}/{name}")
 
     def _from_whole(self, name: str, file: Path) -> Any:
         """One part out of a file with everything: no other part of it is read."""
@@ -241,15 +210,53 @@ class Loader:
                 f"{file.name} does not fit {self.source.folder.name} ({_first(error)}): it is for another base"
             ) from error
 
-    def _check(self, model: Any, called: str) -> None:
-        """Raises BadInput where a tensor is missing or not finite."""
-        for key, tensor in model.state_dict().items():
-            if tensor.device.type == "meta":
-                raise BadInput(f"{called} lacks the tensor {key!r}: it was made for another model")
-            if not safeload.finite(tensor):
-                raise BadInput(
-                    f"{called}: {key!r} holds NaN or infinity, so it would spoil every picture; use another file"
-                )
+
+def whole_files(folder: Path, called: str) -> list[Path]:
+    """The files of a model in its folder, each of them whole. Raises Missing, BadInput."""
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise Missing(f"{called} holds no .safetensors file: fetch it again, or save it as safetensors")
+    for index in folder.glob(f"*.index{'.fp16' if _variant(weights) else ''}.json"):
+        try:
+            shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadInput(f"{index.name} of {called} is damaged: copy or fetch it again") from error
+        lacking = sorted(shards - {file.name for file in weights})
+        if lacking and ".safetensors." in index.name:
+            raise Missing(f"{called} lacks {lacking[0]}: copy it from where the base came from, or fetch it again")
+    for file in weights:
+        safeload.check(file)
+    return weights
+
+
+def from_folder(cls: Any, folder: Path, dtype: torch.dtype, called: str) -> Any:
+    """A model of this class as a folder holds it; `called` is what it is called. Raises Missing, BadInput."""
+    weights = whole_files(folder, called)
+    try:
+        model, found = cls.from_pretrained(
+            folder,
+            dtype=dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            output_loading_info=True,
+            **_variant(weights),
+        )
+    except UNFIT as error:
+        raise BadInput(f"{called} cannot be read ({_first(error)}): copy or fetch it again") from error
+    for key in sorted(found["missing_keys"]):  # the libraries would fill them with random numbers
+        raise BadInput(f"{called} lacks the tensor {key!r}: it was made for another model")
+    return model
+
+
+def check(model: Any, called: str) -> None:
+    """Raises BadInput where a tensor is missing or not finite."""
+    for key, tensor in model.state_dict().items():
+        if tensor.device.type == "meta":
+            raise BadInput(f"{called} lacks the tensor {key!r}: it was made for another model")
+        if not safeload.finite(tensor):
+            raise BadInput(
+                f"{called}: {key!r} holds NaN or infinity, so it would spoil every picture; use another file"
+            )
 
 
 def index_of(folder: Path) -> dict[str, Any]:
@@ -290,7 +297,7 @@ def _first(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
 
 
-def _hush() -> None:
+def hush() -> None:
     """A worker's stderr is a log: no bar for each part, no warning of what is as it should be. Errors still pass."""
     from diffusers.utils import logging as of_diffusers
     from transformers.utils import logging as of_transformers

@@ -18,8 +18,10 @@ from torch import Tensor
 from pipelines.core import images
 from pipelines.core.errors import BadInput
 from pipelines.parts import previews
+from pipelines.parts.adapters import wrapped
+from pipelines.parts.control import Steer, steered
 from pipelines.parts.family import Family, Task
-from pipelines.parts.guidance import ON, Guidance, told_each
+from pipelines.parts.guidance import ON, Guidance, noised, told_each
 
 DECODED_PX = 1024 * 1024
 """Small pictures are decoded several at a time, up to so many pixels: decoding takes more memory than all the steps."""
@@ -53,6 +55,12 @@ class Ask:
     rescale: float = 0.0
     interval: tuple[float, float] = (0.0, 1.0)
     clip_skip: int = 0
+    adapter_scale: float = 1.0
+    """How far from the bare base to what the adapters make of it."""
+    prompt_noise: float = 0.0
+    """Spread of the noise laid on the prompts."""
+    steers: Sequence[Steer] = ()
+    """Control nets, each with a map for every picture."""
 
     @property
     def count(self) -> int:
@@ -63,7 +71,8 @@ class Ask:
         own = slice(place, place + 1)
         names = ("prompts", "seeds", "scales", "negatives", "images", "masks")
         given = {name: getattr(self, name) for name in names}
-        return replace(self, **{name: one[own] for name, one in given.items() if one is not None})
+        alone: dict[str, Any] = {name: one[own] for name, one in given.items() if one is not None}
+        return replace(self, **alone, steers=[one.one(place) for one in self.steers])
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,7 @@ def sample(base: Family, ask: Ask, on_step: OnStep) -> Tensor:
         **base.size_arguments(ask.task, ask.size),
         **base.more_arguments(ask.task, ON if twice else 1.0),
     }
+    told["prompt_embeds"] = noised(told["prompt_embeds"], ask.seeds, ask.prompt_noise)
     cells = None
     if ask.images is not None:
         told["image"] = base.pictures(ask.task, ask.images.to(base.device))
@@ -108,17 +118,21 @@ def sample(base: Family, ask: Ask, on_step: OnStep) -> Tensor:
         cells = in_cells(ask.masks, base.side_px)
         told["mask_image"] = whole_cells(ask.masks, base.side_px).float().to(base.device)
     around = _Around(base, ask, cells) if cells is not None and not base.replaces else None
+    # those that are asked in two calls count time from 0 to 1
+    known = int(base.schedule.get("num_train_timesteps", 1000)) if base.guides == "both halves" else 1
+    guidance = Guidance(ask.scales, ask.rescale, ask.interval, known, ask.adapter_scale)
     with ExitStack() as stack:
         if base.guides == "both halves":
             told["guidance_scale"] = ON
-            known = int(base.schedule.get("num_train_timesteps", 1000))
-            stack.enter_context(Guidance(ask.scales, ask.rescale, ask.interval, known).attached(base.denoiser))
+            stack.enter_context(guidance.attached(base.denoiser))
         elif twice:
             count = ask.size[0] * ask.size[1] // base.side_px**2
-            guidance = Guidance(ask.scales, ask.rescale, ask.interval, 1)  # they count time from 0 to 1
             stack.enter_context(guidance.in_two_calls(base.denoiser, count))
-        elif base.guides == "told":
+        else:
+            stack.enter_context(guidance.weighed(base.denoiser))
+        if base.guides == "told":
             stack.enter_context(told_each(base.denoiser, ask.scales))
+        stack.enter_context(steered(base, ask.steers, lambda: int(pipe.num_timesteps), 2 if twice else 1))
 
         def after(pipe: Any, index: int, timestep: Any, tensors: dict[str, Any]) -> dict[str, Any]:
             latents = tensors["latents"]
@@ -139,6 +153,12 @@ def sample(base: Family, ask: Ask, on_step: OnStep) -> Tensor:
 
 def _check(base: Family, ask: Ask) -> None:
     """Raises BadInput for what was asked and could have no effect on this base."""
+    if ask.adapter_scale != 1 and not wrapped(base.denoiser):
+        raise BadInput(
+            f"adapter_scale {ask.adapter_scale:g}: no adapter lies on {base.denoiser_part} of {base.name}, so there is"
+            " nothing to weigh; add one, or use 1",
+            "adapter_scale",
+        )
     if base.guides not in ("told", "not"):
         return
     if any(text.strip() for text in ask.negatives):

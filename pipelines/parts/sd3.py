@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipelines.parts.family import Task, Text
+from pipelines.core.errors import BadInput
+from pipelines.parts.family import Residuals, Task, Text
 from pipelines.parts.flowing import Flowing
 from pipelines.parts.sdxl import penultimate
 from pipelines.parts.stable_diffusion import check_beside, tokens
@@ -79,6 +80,33 @@ class StableDiffusion3(Flowing):
             encoder_hidden_states=text["prompt_embeds"],
             pooled_projections=text["pooled_prompt_embeds"],
         ).sample
+
+    def hinted(self, net: Any, maps: Tensor) -> Tensor:
+        """Latents of the maps. Nets that were taught without pooled text were taught without the shift, too."""
+        if net.config.extra_conditioning_channels:
+            raise BadInput(
+                f"a control net of {self.name} reads {net.config.extra_conditioning_channels} channels more than a map:"
+                " it paints into masks by itself; take one that reads a map alone",
+                "conditions",
+            )
+        latents = self.encode_image(maps * 2 - 1).mode()
+        if net.config.force_zeros_for_pooled_projection:
+            return latents * self.vae.config.scaling_factor
+        return self.scaled(latents)
+
+    def residuals(
+        self, net: Any, hint: Tensor, mode: int | None, arguments: Sequence[Any], named: Mapping[str, Any]
+    ) -> Residuals:
+        pooled, noisy = named["pooled_projections"], named["hidden_states"][:, : net.config.in_channels]
+        (found,) = net(
+            hidden_states=noisy if net.pos_embed is not None else self.transformer.pos_embed(noisy),
+            timestep=named["timestep"],
+            encoder_hidden_states=named["encoder_hidden_states"] if net.config.joint_attention_dim else None,
+            pooled_projections=torch.zeros_like(pooled) if net.config.force_zeros_for_pooled_projection else pooled,
+            controlnet_cond=hint,
+            return_dict=False,
+        )
+        return {"block_controlnet_hidden_states": list(found)}
 
     def components(self) -> dict[str, Any]:
         return {"text_encoder_3": None, "tokenizer_3": None, **super().components()}

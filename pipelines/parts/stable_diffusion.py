@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipelines.core.errors import BadInput
 from pipelines.parts import schedulers
-from pipelines.parts.family import Family, Source, Task, Text
+from pipelines.parts.family import Family, Residuals, Source, Task, Text
 
 INPAINT_CHANNELS = 9
 
@@ -69,6 +69,24 @@ class Noising(Family):
     def conditions(self, text: Text, noisy: Tensor) -> dict[str, Any]:
         """What the UNet reads beside the text."""
         return {}
+
+    def hinted(self, net: Any, maps: Tensor) -> Tensor:
+        return maps.flip(1) if net.config.get("controlnet_conditioning_channel_order") == "bgr" else maps
+
+    def residuals(
+        self, net: Any, hint: Tensor, mode: int | None, arguments: Sequence[Any], named: Mapping[str, Any]
+    ) -> Residuals:
+        """arXiv 2302.05543, section 3. A UNet that inpaints takes mask and masked picture too, its net does not."""
+        noisy, timestep = arguments[0][:, : net.config.in_channels], arguments[1]
+        text = {name: named[name] for name in ("encoder_hidden_states", "added_cond_kwargs") if name in named}
+        if mode is None:
+            down, middle = net(noisy, timestep, controlnet_cond=hint, return_dict=False, **text)
+        else:
+            kinds = torch.zeros(len(noisy), net.config.num_control_type).to(noisy)
+            kinds[:, mode] = 1
+            union: dict[str, Any] = {"controlnet_cond": [hint], "control_type": kinds, "control_type_idx": [mode]}
+            down, middle = net(noisy, timestep, return_dict=False, **union, **text)
+        return {"down_block_additional_residuals": list(down), "mid_block_additional_residual": middle}
 
 
 class StableDiffusion(Noising):

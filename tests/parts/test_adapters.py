@@ -10,7 +10,6 @@ import diffusers
 import numpy as np
 import pytest
 import torch
-from peft import LoraConfig, get_peft_model_state_dict
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -19,9 +18,9 @@ from pipelines.core.errors import BadInput
 from pipelines.parts import adapter_files, adapters
 from pipelines.parts.adapters import Use, attached, kohya, plan, words
 from tests import tiny
+from tests.tiny import TARGETS, lora
 
 SHORT: dict[str, Any] = {"num_inference_steps": 2, "height": tiny.PX, "width": tiny.PX, "output_type": "np"}
-TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 
 
 @pytest.fixture(scope="module")
@@ -42,17 +41,6 @@ def models(pipe: Any) -> dict[str, nn.Module]:
 
 def drawn(pipe: Any, prompt: str = "a scratch") -> np.ndarray:
     return np.asarray(pipe(prompt, generator=torch.Generator().manual_seed(0), **SHORT).images)
-
-
-def lora(model: nn.Module, seed: int = 0, **more: Any) -> dict[str, Tensor]:
-    """The raw tensors of a LoRA with something in both halves."""
-    model.add_adapter(LoraConfig(**{"r": 4, "lora_alpha": 4, "target_modules": TARGETS, **more}))
-    torch.manual_seed(seed)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_" in name:
-                parameter.add_(0.2 * torch.randn_like(parameter))
-    return {name: one.clone() for name, one in get_peft_model_state_dict(model).items()}
 
 
 @pytest.fixture(scope="module")

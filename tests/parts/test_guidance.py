@@ -1,5 +1,7 @@
 """The guidance hook against diffusers' own guidance, and where diffusers has none against single pictures."""
 
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,9 +9,17 @@ import diffusers
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from pipelines.core.errors import BadInput
+from pipelines.core.models import Models
+from pipelines.parts import adapter_files
+from pipelines.parts.adapters import Use
+from pipelines.parts.families import opened_source
+from pipelines.parts.family import Source
 from pipelines.parts.guidance import ON, Guidance, rescaled
-from tests import tiny
+from pipelines.parts.sampling import Ask, sample
+from tests import tiny, tiny_flux
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +93,72 @@ def test_rescaling_gives_the_spread_of_the_prompts_own_prediction() -> None:
     found = rescaled(guided, with_prompt, 1.0)
     assert torch.allclose(found.std(dim=(1, 2, 3)), with_prompt.std(dim=(1, 2, 3)), rtol=1e-5)
     assert torch.equal(rescaled(guided, with_prompt, 0.0), guided)
+
+
+ADAPTED: dict[str, tuple[str, Callable[[Path], Path]]] = {
+    "both halves": ("stable-diffusion", tiny.stable_diffusion),
+    "two calls": ("flux", lambda folder: tiny_flux.flux(folder, kind="schnell")),
+    "told": ("flux", tiny_flux.flux),
+}
+
+
+@pytest.fixture(scope="module", params=list(ADAPTED))
+def adapted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Use]]:
+    """A base of each way to be guided, and an adapter for it."""
+    family, build = ADAPTED[request.param]
+    folder = tmp_path_factory.mktemp("adapted")
+    build(folder / "base")
+    with opened_source(Source("base", family, folder / "base"), Models("cpu")) as fresh:
+        part = fresh.denoiser_part
+        tensors = {f"{part}.{name}": one.contiguous() for name, one in tiny.lora(fresh.denoiser).items()}
+        save_file(tensors, folder / "adapter.safetensors")
+    with opened_source(Source("base", family, folder / "base"), Models("cpu")) as base:
+        assert base.guides == request.param
+        yield base, Use(adapter_files.read(folder / "adapter.safetensors", name="adapter"), 1.0)
+
+
+def made(base: Any, **more: Any) -> torch.Tensor:
+    own: dict[str, Any] = {"scales": [4.0, 2.0], "steps": 2, **more}
+    return sample(base, Ask("text", ["a", "b"], [1, 2], (tiny.PX, tiny.PX), **own), lambda step: None)
+
+
+def test_an_adapter_has_a_strength_of_its_own_beside_the_prompts(adapted: tuple[Any, Use]) -> None:
+    base, use = adapted
+    bare = made(base)
+    with base.attached([use]):
+        full, none, half, more = (made(base, adapter_scale=one) for one in (1.0, 0.0, 0.5, 2.0))
+    assert (none - bare).abs().max() < 1e-5
+    off = [float((one - bare).abs().mean()) for one in (none, half, full, more)]
+    assert off == sorted(off)
+    assert off[1] > 1e-4
+    with pytest.raises(BadInput, match=r"adapter_scale 0\.5: no adapter lies on"):
+        made(base, adapter_scale=0.5)
+    assert not base.denoiser._forward_hooks
+
+
+def test_an_adapters_strength_is_weighed_before_the_prompt_pulls(adapted: tuple[Any, Use]) -> None:
+    """bare + a (with - bare), guided, is the guided bare one + a times the way between them: guidance is linear."""
+    base, use = adapted
+    one: dict[str, Any] = {"scales": [3.0], "steps": 1}
+    ask = Ask("text", ["a"], [1], (tiny.PX, tiny.PX), **one)
+    seen: dict[float, torch.Tensor] = {}
+    with base.attached([use]):
+        for scale in (0.0, 0.4, 1.0):
+            caught: list[torch.Tensor] = []
+            decode, base.decode = (
+                base.decode,
+                lambda latents, kept=caught: kept.append(latents) or torch.zeros(1, 3, 8, 8),
+            )
+            sample(base, replace(ask, adapter_scale=scale), lambda step: None)
+            base.decode = decode
+            seen[scale] = caught[0]
+    between = seen[0.0] + 0.4 * (seen[1.0] - seen[0.0])
+    assert torch.allclose(seen[0.4], between, atol=1e-4 * float(between.abs().max()) + 1e-5)
+
+
+def test_noise_on_prompts_is_each_pictures_own(adapted: tuple[Any, Use]) -> None:
+    base, _ = adapted
+    still, noisy = made(base), made(base, prompt_noise=0.5)
+    assert (still - noisy).abs().amax((1, 2, 3)).min() > 1e-4
+    ask = Ask("text", ["b"], [2], (tiny.PX, tiny.PX), steps=2, scales=[2.0], prompt_noise=0.5)
+    assert (sample(base, ask, lambda step: None) - noisy[1:]).abs().max() < 2e-4

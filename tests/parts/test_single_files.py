@@ -255,7 +255,7 @@ def _wrong_size(folder: Path) -> None:
 
 SPOILT: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
     "a shard is gone": (_shard_gone, Missing, r"^base/unet lacks diffusion_pytorch_model-00002-of-00002\.safetensors:"),
-    "only .bin": (_only_bin, Missing, r"^base/vae holds no \.safetensors file: fetch the base again"),
+    "only .bin": (_only_bin, Missing, r"^base/vae holds no \.safetensors file: fetch it again"),
     "a tensor is gone": (_tensor_gone, BadInput, r"^base/text_encoder lacks the tensor 'final_layer_norm\.weight'"),
     "infinity": (_nan_in_folder, BadInput, r"^base/vae: 'encoder\.conv_in\.bias' holds NaN or infinity"),
     "no encoder": (_refiner, BadInput, r"^base has no text_encoder, so it makes no picture alone"),
