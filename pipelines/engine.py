@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 from pipelines.core.models import Models
 from pipelines.core.requests import (
+    Annotate,
     Check,
+    Control,
     Convert,
     Dual,
     Export,
@@ -25,6 +27,18 @@ def _inpaint(request: Inpaint, run: Run, models: Models) -> None:
     from pipelines.generate import inpaint
 
     inpaint.run(request, run, models)
+
+
+def _control(request: Control, run: Run, models: Models) -> None:
+    from pipelines.generate import control
+
+    control.run(request, run, models)
+
+
+def _annotate(request: Annotate, run: Run, models: Models) -> None:
+    from pipelines.generate import annotate
+
+    annotate.run(request, run, models)
 
 
 def _text(request: Text, run: Run, models: Models) -> None:
@@ -95,6 +109,8 @@ def _fetch(request: Fetch, run: Run, models: Models) -> None:
 
 RUNNERS: dict[type[Request], Callable[..., None]] = {
     Inpaint: _inpaint,
+    Control: _control,
+    Annotate: _annotate,
     Text: _text,
     Dual: _dual,
     TrainLora: _train_lora,

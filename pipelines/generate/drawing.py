@@ -1,11 +1,13 @@
 """Defects drawn physically into the masked areas: the base that needs no weights. Never imports torch."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
 from pipelines.core import images
 from pipelines.core.errors import BadInput
-from pipelines.core.requests import Inpaint
+from pipelines.core.requests import Inpaint, Painting
 from pipelines.core.requests.generate import sibling
 from pipelines.core.runs import Run
 from pipelines.generate import scene
@@ -17,23 +19,43 @@ MEASURED_PX = 1024  # lamp and tones are read from a copy of the picture no larg
 
 def run(request: Inpaint, run: Run, whole: Scene) -> None:
     """Make `request.num_images` pictures; picture k uses seed + k."""
-    optics = _measure(whole.pixels, whole.white)
+    optics = measure(whole.pixels, whole.white)
     for index in run.items(request.num_images):
         one = request.for_image(index)
         here = whole.for_image(one)
-        painted = here.pixels.copy()
-        changed, notes = [], []
-        for number, area in enumerate(here.areas):
-            run.tick(index, request.num_images, f"picture {index + 1} of {request.num_images}")
-            own = np.zeros(here.asked.shape, bool)
-            for piece in range(len(area.pieces)):
-                drawn, facts = _draw(painted, here.white, area, piece, one, number, optics)
-                own |= drawn
-                notes.append(facts)
-            changed.append(own)
-        scores = scene.save(run, index, here, one, Variant(painted, changed))
-        run.log(image=index, seed=one.seed, scores=scores, drawn=notes)
-        run.tick(index + 1, request.num_images, preview=painted)
+        run.tick(index, request.num_images, f"picture {index + 1} of {request.num_images}")
+        drawn = draw(here, one, optics, one.strength)
+        scores = scene.save(run, index, here, one, Variant(drawn.pixels, drawn.changed))
+        run.log(image=index, seed=one.seed, scores=scores, drawn=drawn.facts)
+        run.tick(index + 1, request.num_images, preview=drawn.pixels)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A scene with all its defects drawn."""
+
+    pixels: np.ndarray
+    """As the scene's."""
+    changed: list[np.ndarray]
+    """bool HxW an area."""
+    height: np.ndarray
+    """float32 HxW: the relief of all defects, in pixels."""
+    facts: list[dict[str, object]]
+
+
+def draw(here: Scene, request: Painting, optics: lighting.Optics, strength: float = 1.0) -> Drawn:
+    """Draw every area's defect. Raises BadInput where nothing can be seen of one."""
+    shape = here.asked.shape
+    drawn = Drawn(here.pixels.copy(), [], np.zeros(shape, np.float32), [])
+    for number, area in enumerate(here.areas):
+        own = np.zeros(shape, bool)
+        for piece in range(len(area.pieces)):
+            box, found = _draw(drawn.pixels, here.white, area, piece, request, number, optics, strength)
+            own[box.window] |= found.mask
+            drawn.height[box.window] += found.height
+            drawn.facts.append(dict(found.facts))
+        drawn.changed.append(own)
+    return drawn
 
 
 def _draw(
@@ -41,11 +63,12 @@ def _draw(
     white: int,
     area: Area,
     piece: int,
-    request: Inpaint,
+    request: Painting,
     number: int,
     whole: lighting.Optics,
-) -> tuple[np.ndarray, dict[str, object]]:
-    """Draw one defect into `pixels`, in place. Returns bool HxW, what changed, and what was found out on the way."""
+    strength: float,
+) -> tuple[crop.Box, defects.Drawing]:
+    """Draw one defect into `pixels`, in place. Returns where, and what was drawn there."""
     region, mask = area.region, area.pieces[piece]
     severity = request.severity if region.severity is None else region.severity
     box = crop.around(mask, area.padding_px + area.feather_px)
@@ -62,22 +85,20 @@ def _draw(
         look=region.look,
         grey=before.ndim == 2,
         bits=white.bit_length(),
-        weight=weight * np.float32(request.strength),
+        weight=weight * np.float32(strength),
         optics=lighting.within(whole, values),
     )
     if not drawing.mask.any():
         raise BadInput(
             f"nothing can be seen of {region.defect} in region {number + 1} at severity {severity:g} and"
-            f" strength {request.strength:g}: raise one of them or paint a larger area",
+            f" strength {strength:g}: raise one of them or paint a larger area",
             "severity",
         )
     pixels[box.window] = images.from_float(drawing.image, like=before, white=white)
-    changed = np.zeros(mask.shape, bool)
-    changed[box.window] = drawing.mask
-    return changed, dict(drawing.facts)
+    return box, drawing
 
 
-def _measure(pixels: np.ndarray, white: int) -> lighting.Optics:
+def measure(pixels: np.ndarray, white: int) -> lighting.Optics:
     """What the whole picture says about its lamp and its tones."""
     scale = min(1.0, MEASURED_PX / max(pixels.shape[:2]))
     size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))

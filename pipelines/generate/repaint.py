@@ -16,12 +16,14 @@ from torch import Tensor
 
 from pipelines.core import bases, images, kinds
 from pipelines.core.models import Models
-from pipelines.core.requests import Inpaint
+from pipelines.core.requests import Control, Painting
+from pipelines.core.requests.control import Steered
 from pipelines.core.requests.generate import sibling
 from pipelines.core.runs import Run
-from pipelines.generate import asking, scene, sizes
+from pipelines.generate import asking, nets, scene, sizes, steering, trials
 from pipelines.generate.scene import Area, Scene, Variant
 from pipelines.parts import attention, crop, ladder, likeness, regional
+from pipelines.parts.control import Steer
 from pipelines.parts.family import Attached, Family
 from pipelines.parts.sampling import Ask, Step, sample
 
@@ -43,20 +45,19 @@ class Job:
     """Which of the picture's jobs it is: their seeds are siblings."""
 
 
-def run(request: Inpaint, run: Run, whole: Scene, models: Models) -> None:
-    """Make `request.num_images` pictures; picture k uses seed + k. Up to eight at a time, each as it would be alone."""
-    run.tick(0, request.num_images, f"loading {bases.get(request.base).label}", force=True)
+def run(request: Painting, run: Run, whole: Scene, models: Models, maps: steering.Maps | None = None) -> None:
+    """Make `request.count()` pictures. Up to eight at a time, each as it would be alone. `maps` steer them."""
+    run.tick(0, request.count(), f"loading {bases.get(request.base).label}", force=True)
 
     def make(base: Family) -> None:
-        with asking.adapted(base, request, run.assets) as said:
-            usual = asking.usual(request, base)
+        with asking.adapted(base, request, run.assets) as said, nets.opened(base, maps, models) as steers:
             jobs = plan(whole, base, bases.get(request.base).resolution or base.usual_px)
             size = max(1, sizes.at_once(models.device.name) // request.num_candidates)
-            for left in run.batches(request.num_images, size):
+            for left in run.batches(request.count(), size):
                 # What was made before a kill is made along: in another batch the others would be rounded otherwise.
                 first = left[0] // size * size
-                batch = range(first, min(first + size, request.num_images))
-                _Painter(request, run, whole, models, base, said, usual, jobs, batch).paint(set(left))
+                batch = range(first, min(first + size, request.count()))
+                _Painter(request, run, whole, models, base, said, steers, jobs, batch).paint(set(left))
 
     ladder.with_base(request.base, models, make)
 
@@ -104,22 +105,23 @@ class _Painter:
 
     def __init__(
         self,
-        request: Inpaint,
+        request: Painting,
         run: Run,
         whole: Scene,
         models: Models,
         base: Family,
         said: Attached,
-        usual: asking.Usual,
+        steers: nets.Steering | None,
         jobs: Sequence[Job],
         batch: Sequence[int],
     ) -> None:
         self.request, self.run, self.whole, self.models = request, run, whole, models
-        self.base, self.said, self.usual, self.jobs = base, said, usual, jobs
+        self.base, self.said, self.steers, self.jobs = base, said, steers, jobs
         self.batch = list(batch)
         self.ones = [request.for_image(index) for index in batch]
+        self.usual = [asking.usual(one, base) for one in self.ones]
         self.scenes = [whole.for_image(one) for one in self.ones]
-        self.total = request.num_images
+        self.total = request.count()
 
     def paint(self, left: Collection[int]) -> None:
         """Paint the batch, choose among candidates, save those that are left to save."""
@@ -166,15 +168,18 @@ class _Painter:
             negatives=[self.said.prompt(self.request.negative_prompt)] * len(rows),
             seeds=[self._seed(job, place, candidate) for place, candidate in rows],
             size=job.size,
-            steps=self.usual.steps,
-            scales=[self.usual.scale] * len(rows),
-            rescale=self.usual.rescale,
+            steps=self.usual[0].steps,
+            scales=[self.usual[place].scale for place, _ in rows],
+            rescale=self.usual[0].rescale,
             interval=(self.request.guidance_start, self.request.guidance_end),
+            adapter_scale=self.request.adapter_scale,
+            prompt_noise=self.request.prompt_noise,
             images=before,
             masks=torch.from_numpy(together)[None, None].repeat(len(rows), 1, 1, 1),
             strength=max(self.request.strength, 0.01),
-            scheduler=self.usual.scheduler,
+            scheduler=self.usual[0].scheduler,
             clip_skip=self.request.clip_skip,
+            steers=self._steers(job, [place for place, _ in rows]),
         )
         first = self.batch[rows[0][0]]
 
@@ -192,6 +197,16 @@ class _Painter:
             made = sample(self.base, ask, on_step)
         asking.check(made, self.request.base, self.models.device.dtype)
         return made, maps.pictures() if maps is not None else []
+
+    def _steers(self, job: Job, places: Sequence[int]) -> list[Steer]:
+        if self.steers is None:
+            return []
+        return self.steers.of([self._wanted(place) for place in places], job.box, job.size)
+
+    def _wanted(self, place: int) -> nets.One:
+        one = self.ones[place]
+        assert isinstance(one, Steered)
+        return one, self.scenes[place]
 
     def _prompt(self, place: int, number: int) -> str:
         region = self.scenes[place].areas[number].region
@@ -252,8 +267,17 @@ class _Painter:
     ) -> None:
         one = self.ones[place]
         row: dict[str, Any] = {"prompt": self._prompt(place, 0)}
+        if isinstance(self.request, Control):
+            row |= trials.cell(self.request, index)
         if scores:
             row["select"] = scores
+        if self.steers is not None:
+            many = len(self.jobs) > 1
+            for job in self.jobs:
+                stem = f"{index:05d}{f'.w{job.number + 1}' if many else ''}"
+                row.setdefault("conditions", []).extend(
+                    self.steers.kept(self.run, stem, self._wanted(place), job.box, job.size)
+                )
         for job, look in looks:
             heat = attention.laid_over(self.whole.pixels, self.whole.white, job.box.window, look)
             file = f"attention/{index:05d}{f'.w{job.number + 1}' if len(self.jobs) > 1 else ''}.png"

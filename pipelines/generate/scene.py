@@ -13,7 +13,7 @@ import numpy as np
 
 from pipelines.core import images, intake, kinds
 from pipelines.core.assets import Asset, Assets
-from pipelines.core.requests import Inpaint, Region
+from pipelines.core.requests import Painting, Region
 from pipelines.core.runs import Painted, Run
 from pipelines.parts import crop, quality
 
@@ -51,7 +51,7 @@ class Scene:
     box: crop.Box
     """Around all that may change."""
 
-    def for_image(self, request: Inpaint) -> "Scene":
+    def for_image(self, request: Painting) -> "Scene":
         """The same with the regions as one picture's request has them."""
         regions = request.areas()
         return replace(
@@ -59,20 +59,21 @@ class Scene:
         )
 
 
-def read(request: Inpaint, assets: Assets) -> Scene:
+def read(request: Painting, assets: Assets) -> Scene:
     """The scene of a request. Raises BadInput, Missing."""
     source = assets.get(request.image)
     picture = images.read(source.path, name=source.name)
     areas = [_area(region, picture, assets) for region in request.areas()]
-    may_change = reduce(np.logical_or, [crop.feathered(area.mask, area.feather_px) for area in areas])
+    nowhere = np.zeros((picture.height, picture.width), bool)
+    may_change = reduce(np.logical_or, [crop.feathered(area.mask, area.feather_px) for area in areas], nowhere)
     return Scene(
         source=source,
         pixels=picture.pixels,
         white=images.white(picture.pixels),
         areas=areas,
-        asked=reduce(np.logical_or, [area.mask for area in areas]),
+        asked=reduce(np.logical_or, [area.mask for area in areas], nowhere),
         may_change=may_change,
-        box=crop.around(may_change, 0),
+        box=crop.around(may_change if areas else ~nowhere, 0),
     )
 
 
@@ -95,7 +96,7 @@ class Variant:
     """More for the manifest."""
 
 
-def save(run: Run, index: int, scene: Scene, request: Inpaint, variant: Variant) -> dict[str, Any]:
+def save(run: Run, index: int, scene: Scene, request: Painting, variant: Variant) -> dict[str, Any]:
     """Scores a variant and commits it. `scene` and `request` are those of this one picture. Returns its scores."""
     changed = np.zeros(scene.asked.shape, bool)
     changed[scene.box.window] = differs(scene.pixels[scene.box.window], variant.painted[scene.box.window])

@@ -34,11 +34,11 @@ def of(request: Text, resolution: int, side_px: int, shape: tuple[int, int] | No
     What was not asked for follows the picture's shape, with as many pixels as the base was made for; without a picture
     it is the base's own square.
     """
-    side_px = math.lcm(side_px, WHOLE_PX)
-    ratio = shape[1] / shape[0] if shape else 1.0
     width, height = request.width, request.height
     if width is None and height is None:
-        return Size(_whole(resolution / ratio**0.5, side_px), _whole(resolution * ratio**0.5, side_px))
+        return Size(*like(shape or (1, 1), resolution, side_px))
+    side_px = math.lcm(side_px, WHOLE_PX)
+    ratio = shape[1] / shape[0] if shape else 1.0
     if width is None:
         assert height is not None
         width = round(height * ratio) if shape else resolution
@@ -55,6 +55,12 @@ def of(request: Text, resolution: int, side_px: int, shape: tuple[int, int] | No
     )
 
 
+def like(shape: tuple[int, ...], resolution: int, side_px: int) -> tuple[int, int]:
+    """Height and width in the proportions of `shape`, with as many pixels as a base of this resolution is made for."""
+    side_px, ratio = math.lcm(side_px, WHOLE_PX), shape[1] / shape[0]
+    return _whole(resolution / ratio**0.5, side_px), _whole(resolution * ratio**0.5, side_px)
+
+
 def _whole(length: float, side_px: int) -> int:
     return max(LEAST, round(length / side_px)) * side_px
 
@@ -68,6 +74,12 @@ def fitted(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
         values = cv2.resize(values, large, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
     top, left = (large[1] - size[0]) // 2, (large[0] - size[1]) // 2
     return values[top : top + size[0], left : left + size[1]].clip(0, 1)
+
+
+def stretched(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """float32 HxWx3 brought to (height, width), its proportions as those of what it was made for."""
+    smaller = size[0] < values.shape[0]
+    return cv2.resize(values, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC).clip(0, 1)
 
 
 def at_once(device: str) -> int:

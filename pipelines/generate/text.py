@@ -101,6 +101,8 @@ class _Maker:
             scales=[self.usual.scale] * len(ones),
             rescale=self.usual.rescale,
             interval=(request.guidance_start, request.guidance_end),
+            adapter_scale=request.adapter_scale,
+            prompt_noise=request.prompt_noise,
             images=torch.stack(pictures) if pictures else None,
             strength=request.strength,
             scheduler=self.usual.scheduler,

@@ -8,18 +8,21 @@ from pydantic import BaseModel, ValidationError
 from pipelines.core.errors import BadInput
 from pipelines.core.requests.base import FileKind, Lane, Part, Request
 from pipelines.core.requests.check import Check
+from pipelines.core.requests.control import Annotate, Control
 from pipelines.core.requests.convert import Convert
 from pipelines.core.requests.dataset import FORMATS, Export, Split
 from pipelines.core.requests.defectfill import TrainDefectfill
 from pipelines.core.requests.dual import Dual, TrainDual
 from pipelines.core.requests.fetch import Fetch
-from pipelines.core.requests.generate import Inpaint, Region
+from pipelines.core.requests.generate import Inpaint, Painting, Region
 from pipelines.core.requests.segment import Segment
 from pipelines.core.requests.text import Text
 from pipelines.core.requests.train import Adapting, Training, TrainInversion, TrainLora
 
 TASKS: dict[str, type[Request]] = {
     "inpaint": Inpaint,
+    "control": Control,
+    "annotate": Annotate,
     "text": Text,
     "dual": Dual,
     "train-lora": TrainLora,
@@ -37,7 +40,9 @@ __all__ = [
     "FORMATS",
     "TASKS",
     "Adapting",
+    "Annotate",
     "Check",
+    "Control",
     "Convert",
     "Dual",
     "Export",
@@ -45,6 +50,7 @@ __all__ = [
     "FileKind",
     "Inpaint",
     "Lane",
+    "Painting",
     "Part",
     "Region",
     "Request",

@@ -9,6 +9,8 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, mod
 
 from pipelines.core.requests.base import ADAPTER, File, Part, Request
 
+LATER = frozenset({"adapter_scale", "prompt_noise"})
+"""Came after pictures were made: left out of every request's data while they are at their default."""
 MAX_PROMPT = 2000
 MOST_ADAPTERS = 8
 
@@ -50,6 +52,16 @@ class Diffusion(Request):
         0.0, ge=0, le=1, description="Share of the steps after which the prompt begins to pull"
     )
     guidance_end: float = Field(1.0, ge=0, le=1, description="Share of the steps after which it no longer pulls")
+    adapter_scale: float = Field(
+        1.0,
+        ge=0,
+        le=3,
+        description="How far from the bare base to what the adapters make of it: 0 = the base, 1 = the adapters as they"
+        " are, more goes past them; other than 1 takes twice as long",
+    )
+    prompt_noise: float = Field(
+        0.0, ge=0, le=1, description="Spread of the noise laid on the prompts, for more variety; 0 = none"
+    )
     num_inference_steps: int | None = Field(
         None, ge=1, le=200, description="How many steps; more take longer and are finer; empty = the base's own"
     )
@@ -63,7 +75,7 @@ class Diffusion(Request):
     def _as_data(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what is left as it is: a drawn picture's metadata says nothing of diffusion."""
         data: dict[str, Any] = handler(self)
-        usual = {name for name in self.unsaid if getattr(self, name) == type(self).model_fields[name].default}
+        usual = {name for name in self.unsaid | LATER if getattr(self, name) == type(self).model_fields[name].default}
         return {name: value for name, value in data.items() if name not in usual}
 
     @model_validator(mode="after")

@@ -71,13 +71,9 @@ class Region(Part):
         return self
 
 
-class Inpaint(Diffusion):
-    """Paint a defect into the masked area of a good part."""
+class Painting(Diffusion):
+    """What is said of every picture that a defect is painted into."""
 
-    title: ClassVar[str] = "Paint a defect"
-    skeleton: ClassVar[dict[str, Any]] = {"image": "image.png", "mask": "mask.png", "defect": "scratch"}
-    unsaid: ClassVar[frozenset[str]] = DIFFUSION | {"num_candidates", "select", "attention_maps"}
-    task: Literal["inpaint"] = "inpaint"
     image: File = Field(
         json_schema_extra=IMAGE, description="The picture of a good part (PNG, JPEG, TIFF, BMP, WEBP; 8 or 16 bit)"
     )
@@ -120,11 +116,7 @@ class Inpaint(Diffusion):
         if alone and self.regions:
             raise ValueError("mask and defect are for one region, regions for several: give one or the other")
         if not self.regions:
-            if self.mask is None:
-                raise ValueError("mask is missing: paint where the defect goes, or give regions")
-            if self.defect is None:
-                raise ValueError(f"defect is missing: choose one of {', '.join(sorted(kinds.load()))}")
-            _check_look(self.defect, self.look)
+            self._check_one_area()
         elif self.look:
             raise ValueError("look belongs to one defect: with regions, set it in each region")
         if self.seed + self.num_images - 1 > SEED_MAX:
@@ -133,10 +125,20 @@ class Inpaint(Diffusion):
             )
         return self
 
+    def _check_one_area(self) -> None:
+        """Mask and defect belong together. Raises ValueError."""
+        if self.mask is None:
+            raise ValueError("mask is missing: paint where the defect goes, or give regions")
+        if self.defect is None:
+            raise ValueError(f"defect is missing: choose one of {', '.join(sorted(kinds.load()))}")
+        _check_look(self.defect, self.look)
+
     def areas(self) -> tuple[Region, ...]:
         """What is to be painted, one or many, with everything settled that a region may leave to the request."""
         if self.regions:
             return tuple(self._settled(region, number) for number, region in enumerate(self.regions))
+        if self.mask is None:
+            return ()
         one: dict[str, Any] = {"mask": self.mask, "defect": self.defect, "seed": self.seed, "look": self.look}
         one |= {"prompt": self.prompt} if self.prompt else {}
         return (self._settled(Region(**one), 0),)
@@ -152,7 +154,7 @@ class Inpaint(Diffusion):
             }
         )
 
-    def for_image(self, index: int) -> "Inpaint":
+    def for_image(self, index: int) -> Self:
         """The request of picture `index` alone: what its metadata holds and what makes it again, byte for byte."""
         regions = tuple(
             region
@@ -176,3 +178,12 @@ class Inpaint(Diffusion):
 
     def count(self) -> int:
         return self.num_images
+
+
+class Inpaint(Painting):
+    """Paint a defect into the masked area of a good part."""
+
+    title: ClassVar[str] = "Paint a defect"
+    skeleton: ClassVar[dict[str, Any]] = {"image": "image.png", "mask": "mask.png", "defect": "scratch"}
+    unsaid: ClassVar[frozenset[str]] = DIFFUSION | {"num_candidates", "select", "attention_maps"}
+    task: Literal["inpaint"] = "inpaint"
