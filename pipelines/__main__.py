@@ -176,10 +176,8 @@ def _table(chosen: argparse.Namespace) -> dict[str, Any]:
     data: dict[str, Any] = {}
     if chosen.preset:
         preset = presets.get(chosen.preset, own=presets.own_folder(chosen.runs))
-        if preset.task != chosen.what:
-            raise BadInput(f"preset {chosen.preset} is for {preset.task}, not for {chosen.what}", "preset")
         base = _with_fields({}, chosen.fields).get("base")
-        data.update(json.loads(json.dumps(preset.said(base))))
+        data.update(json.loads(json.dumps(preset.asks(chosen.what, base))))
     return {**_with_fields(data, chosen.fields), "task": chosen.what}
 
 

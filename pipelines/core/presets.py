@@ -67,6 +67,20 @@ class Preset:
         return {**self.fields, **{name: value for name, value in self.diffusion.items() if name not in unsaid}}
 
 
+    def asks(self, task: str, base: Any = None) -> dict[str, Any]:
+        """What it asks of a request of this task. One that paints also steers, by the maps of its `control`.
+
+        Raises BadInput where it is for another task.
+        """
+        if task == self.task:
+            return self.said(base)
+        if (task, self.task) != ("control", "inpaint"):
+            raise BadInput(f"preset {self.id} is for {self.task}, not for {task}", "preset")
+        maps = [{"kind": kind, "scale": weight} for kind, weight in self.control.items()]
+        usual = requests.task(task).model_fields["base"].default
+        return {**self.said(base or usual), **({"conditions": maps} if maps else {})}
+
+
 @dataclass(frozen=True)
 class Product:
     """A kind of part, and the defects it is known for."""
@@ -209,22 +223,25 @@ def fill(
     request: type[requests.Request], name: str, folder: Path = FOLDER, own: Path | None = None, **fields: Any
 ) -> requests.Request:
     """The preset's fields for your base, then yours on top, as a request. Raises BadInput."""
-    preset = get(name, folder, own)
     task = request.model_fields["task"].default
-    if preset.task != task:
-        raise BadInput(f"preset {name} is for {preset.task}, not for {task}", "preset")
-    return requests.parse({**preset.said(fields.get("base")), **fields, "task": task})
+    return requests.parse({**get(name, folder, own).asks(task, fields.get("base")), **fields, "task": task})
 
 
 def save(
-    own: Path, product: str, label: str, fields: Mapping[str, Any], diffusion: dict[str, Any] | None = None
+    own: Path,
+    product: str,
+    label: str,
+    fields: Mapping[str, Any],
+    diffusion: dict[str, Any] | None = None,
+    control: dict[str, float] | None = None,
 ) -> Preset:
     """Keep a partial Inpaint request among a person's own; `product` is the id of one there is, or a new one's label.
 
     Raises BadInput for a label without a letter or fields that do not hold, Problem when it cannot be written.
     """
     label = _label(label)
-    kept = _settled(Preset("", "", label, "inpaint", dict(fields), True, {} if diffusion is None else diffusion), label)
+    besides: dict[str, Any] = {"diffusion": diffusion or {}, "control": control or {}}
+    kept = _settled(Preset("", "", label, "inpaint", dict(fields), True, **besides), label)
     with _WRITING:
         known = products(own=own)
         id = product if product in known else named(_label(product))

@@ -9,7 +9,7 @@ import pytest
 from pipelines.__main__ import _table
 from pipelines.core import bases, kinds, presets, requests, shapes
 from pipelines.core.errors import BadInput
-from pipelines.core.requests import Export, Inpaint
+from pipelines.core.requests import Control, Export, Inpaint, Text
 from pipelines.core.requests.diffusion import DIFFUSION
 
 SHIPPED = [preset.id for product in presets.products().values() for preset in product.presets]
@@ -70,6 +70,15 @@ def test_magnetic_tiles_and_boards_have_the_classes_of_their_sets() -> None:
 def test_products_that_lie_one_way_say_so() -> None:
     lying = {id for id, product in presets.products().items() if product.oriented}
     assert lying == {"cable", "capsule", "metal_nut", "pill", "screw", "toothbrush", "transistor", "zipper"}
+
+
+def test_what_paints_also_steers_by_its_maps() -> None:
+    asked = presets.fill(Control, "steel/dent", base="sd15-inpaint", **FILES)
+    assert isinstance(asked, Control)
+    assert [(one.kind, one.scale) for one in asked.conditions] == [("hed", 0.4), ("depth", 0.5), ("normal", 0.6)]
+    assert asked.guidance_scale == 7.5
+    with pytest.raises(BadInput, match="steel/dent is for inpaint, not for text"):
+        presets.fill(Text, "steel/dent", base="sd15")
 
 
 @pytest.mark.parametrize("name", SHIPPED)
