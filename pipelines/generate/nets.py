@@ -17,8 +17,9 @@ from pipelines.core.nets import Net
 from pipelines.core.requests.control import Steered
 from pipelines.core.runs import Run
 from pipelines.generate.scene import Scene
-from pipelines.generate.steering import Made, Maps
+from pipelines.generate.steering import Maps
 from pipelines.parts import control, crop
+from pipelines.parts.conditions import Map
 from pipelines.parts.control import Steer
 from pipelines.parts.family import Family
 
@@ -62,7 +63,7 @@ class Steering:
 
     def __init__(self, maps: Maps, named: Sequence[Net], held: Sequence[Any]) -> None:
         self.maps, self.named, self.held = maps, named, held
-        self._made: dict[_Asked, list[Made]] = {}
+        self._made: dict[_Asked, list[Map]] = {}
 
     def of(self, wanted: Sequence[One], box: crop.Box | None, size: Size) -> list[Steer]:
         """Each net with the maps of all pictures wanted, of the same window."""
@@ -93,7 +94,7 @@ class Steering:
             found.append({**own, "annotator": made.annotator, "net": net.name, "file": file})
         return found
 
-    def _of(self, wanted: One, box: crop.Box | None, size: Size) -> list[Made]:
+    def _of(self, wanted: One, box: crop.Box | None, size: Size) -> list[Map]:
         one, here = wanted
         seeds = tuple(area.region.seed for area in here.areas)
         asked = _Asked(one.seed if seeds else 0, seeds, box, size)

@@ -17,7 +17,7 @@ from pipelines.core.runs import Run
 from pipelines.generate import drawing
 from pipelines.generate.scene import Scene
 from pipelines.parts import conditions, crop, geometry
-from pipelines.parts.conditions import exact
+from pipelines.parts.conditions import Map, exact
 from pipelines.parts.surfaces import Surface
 
 Window = tuple[slice, slice]
@@ -26,15 +26,6 @@ BROUGHT = "brought"
 EDGES = ("hed", "canny", "lineart")
 LEAST_EDGE = 0.6
 """How bright the outline of the slightest defect is."""
-
-
-@dataclass(frozen=True)
-class Made:
-    """A map, and which annotator made it."""
-
-    pixels: np.ndarray
-    """float32 HxWx3 in [0, 1]."""
-    annotator: str
 
 
 class Maps:
@@ -91,15 +82,14 @@ class Prepared:
     """With the defects drawn into the picture: edges are read from it."""
     shape: "_Shape | None"
 
-    def map(self, number: int) -> Made:
+    def map(self, number: int) -> Map:
         """The map of a condition. Raises BadInput, Missing where its annotator cannot be had."""
         each = self.request.conditions[number]
         if number in self.maps.brought:
-            made = Made(_sized(self.maps.brought[number][self.window], self.clean.picture.shape[:2]), BROUGHT)
+            made = Map(_sized(self.maps.brought[number][self.window], self.clean.picture.shape[:2]), BROUGHT)
         else:
             given = replace(self.drawn if each.kind in EDGES else self.clean, low=each.low, high=each.high)
-            found = conditions.annotate(each.kind, each.annotator, given, self.maps.models)
-            made = Made(found.pixels, found.annotator)
+            made = conditions.annotate(each.kind, each.annotator, given, self.maps.models)
         return made if self.shape is None else replace(made, pixels=self.shape.into(each.kind, made.pixels))
 
 

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,12 +47,6 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def models_folder(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FLAWSMITH_MODELS", str(shelf))
     return shelf
-
-
-@pytest.fixture
-def worker(runs: Path) -> Iterator[Worker]:
-    with Worker(runs, "cpu", ()) as made:
-        yield made
 
 
 def made(worker: Worker, data: dict[str, Any]) -> tuple[Row, Path]:

@@ -1,7 +1,6 @@
 """Diffusion behind Inpaint: exact outside whatever the base, batches that equal singles, and runs that fail cleanly."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,6 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def models_folder(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FLAWSMITH_MODELS", str(shelf))
     return shelf
-
-
-@pytest.fixture
-def worker(runs: Path) -> Iterator[Worker]:
-    with Worker(runs, "cpu", ()) as made:
-        yield made
 
 
 @pytest.fixture
