@@ -15,7 +15,7 @@ DEEP = ("hole", "missing")
 """Kinds that go through the surface: what is drawn of them is what is behind, not their own relief."""
 BOWL = 0.8
 """Depth of such a one against its radius."""
-SHARE = 0.3
+SHARE = 0.4
 """How much of a depth map's whole range the deepest defect takes."""
 SOFT_PX = 2.0
 """Width of an outline: nets for soft edges were shown blurred ones."""
