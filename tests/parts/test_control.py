@@ -1,6 +1,7 @@
 """Control nets: as diffusers' own pipelines steer, each picture of a batch by itself, and not at all at strength 0."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,18 @@ BUILT: dict[str, tuple[str, Any]] = {
     "flux-kontext": ("flux", lambda folder: tiny_flux.flux(folder, kind="kontext")),
     "flux-schnell": ("flux", lambda folder: tiny_flux.flux(folder, kind="schnell")),
 }
+EACH = {
+    "sd": ("text", "inpaint"),
+    "sd-fill": ("inpaint",),
+    "sd2": ("image",),
+    "sdxl": ("inpaint",),
+    "sd3": ("image", "inpaint"),
+    "flux": ("text",),
+    "flux-fill": ("inpaint",),
+    "flux-kontext": ("edit",),
+    "flux-schnell": ("text",),
+}
+"""Every base, and every task with some: what steers hangs on the denoiser, whatever asks it."""
 THEIRS = {
     "sd": "StableDiffusionControlNetPipeline",
     "sd2": "StableDiffusionControlNetPipeline",
@@ -46,8 +59,6 @@ MULTI = {
 
 @pytest.fixture(scope="module")
 def bases(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Family]]:
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         found = {}
         for name, (family, build) in BUILT.items():
@@ -91,12 +102,6 @@ def made(base: Family, wanted: Ask) -> Tensor:
     return sample(base, wanted, lambda step: None)
 
 
-def tasks(name: str) -> Sequence[str]:
-    if name in ("sd-fill", "flux-fill"):
-        return ("inpaint",)
-    return ("text", "edit", "inpaint") if name == "flux-kontext" else ("text", "image", "inpaint")
-
-
 @pytest.mark.parametrize("name", list(THEIRS))
 def test_three_nets_at_once_are_diffusers_own(bases: dict[str, Family], name: str) -> None:
     base, three = bases[name], nets(bases[name])
@@ -137,7 +142,7 @@ def test_three_nets_at_once_are_diffusers_own(bases: dict[str, Family], name: st
     assert (ours - made(base, ask(base, 1, scales=[scale]))).abs().max() > 1e-2
 
 
-@pytest.mark.parametrize(("name", "task"), [(name, task) for name in BUILT for task in tasks(name)])
+@pytest.mark.parametrize(("name", "task"), [(name, task) for name, tasks in EACH.items() for task in tasks])
 def test_a_picture_is_steered_in_a_batch_as_alone(bases: dict[str, Family], name: str, task: Any) -> None:
     base, two = bases[name], nets(bases[name], 2)
     steers = [Steer(two[0], maps(2, 1), [0.3, 1.2]), Steer(two[1], maps(2, 2), [1.0, 0.0], 0.3, 1.0)]
