@@ -102,6 +102,14 @@ def catalogue(context: Context) -> APIRouter:
     ) -> list[dict[str, Any]]:
         return bases.listed(i18n.language(i18n.best(language, "")))
 
+    @routes.get("/nets", summary="Every control net and what makes maps: what it is, whether it is here")
+    def all_nets(
+        language: Annotated[
+            str, Query(max_length=20, description="The language of sentences, such as ja")
+        ] = i18n.ENGLISH,
+    ) -> list[dict[str, Any]]:
+        return bases.steering(i18n.language(i18n.best(language, "")))
+
     @routes.get("/defects", summary="Every kind of defect, with its own parameters")
     def all_defects() -> list[dict[str, Any]]:
         return [

@@ -3,15 +3,16 @@
 Knows requests, presets and the asset store; nothing of Gradio.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipelines.core import bases, presets
+from pipelines.core.assets import Asset
 from pipelines.core.errors import BadInput
 from pipelines.core.requests import Inpaint
 from pipelines.core.requests.generate import SEED_MAX, sibling
-from studio import menu, pictures, restore
+from studio import menu, pictures, restore, steering
 from studio.canvas import Painting
 from studio.context import Context
 
@@ -25,24 +26,100 @@ def inpaint(context: Context, sent: Any, painting: Painting, held: Any) -> dict[
     `sent` is what the canvas sent, with its notes; `painting` the same taken apart; `held` what the card holds.
     Raises BadInput, Missing.
     """
-    held = held if isinstance(held, dict) else {}
-    common, shown = _table(held.get("common")), _table(held.get("area"))
-    if not painting.asset:
-        raise BadInput("there is no picture yet: open one, or take a sample")
-    asset = context.assets.get(painting.asset)
-    restored = _table(held.get("restored"))
-    masks = pictures.keep_masks(context, painting.areas, asset, was=restore.masks(restored))
+    held = _table(held)
+    common = _table(held.get("common"))
+    asset = _opened(context, painting)
+    masks = _masks(context, painting, asset, held)
     menu.ready(str(common.get("base", "")))
-    own = presets.own_folder(context.runs)
     draws = bases.get(str(common.get("base", bases.DRAWN))).family == bases.DRAWN
-    areas = [_of_base(_area({**shown, **note}, own, draws), draws) for note in _notes(sent, len(masks))]
     names = restore.COMMON if draws else (*restore.COMMON, *restore.DIFFUSED)
     asked = {"task": "inpaint", "image": asset.id, **{name: common[name] for name in names if name in common}}
+    together = _together(context, sent, held, masks, asked, lambda area: _of_base(area, draws), draws=draws)
+    return restore.again(together, _table(held.get("restored")))
+
+
+def control(context: Context, sent: Any, painting: Painting, held: Any) -> dict[str, Any]:
+    """The Control request, as data. Where nothing is painted, or the recipe says so, the whole picture is made anew.
+
+    Of the maps that are switched on, those are asked for whose net is here. Raises BadInput, Missing.
+    """
+    held = _table(held)
+    common = _table(held.get("common"))
+    asset = _opened(context, painting)
+    whole = steering.whole(common) or not painting.areas
+    masks = [] if whole else _masks(context, painting, asset, held)
+    menu.ready(str(common.get("base", "")))
+    names = (*restore.COMMON, *restore.DIFFUSED, "geometry")
+    asked = {"task": "control", "image": asset.id, **{name: common[name] for name in names if name in common}}
+    asked["conditions"] = steering.conditions(common, steering.steering(common))
+    together = _together(context, {} if whole else sent, held, masks, asked, _steered)
+    return restore.again(together, _table(held.get("restored")))
+
+
+def tried(context: Context, sent: Any, painting: Painting, held: Any) -> dict[str, Any]:
+    """The Control request, as data, that tries several strengths of prompt and maps, a picture with each.
+
+    Raises BadInput, Missing.
+    """
+    asked = control(context, sent, painting, _without(_table(held), "restored"))
+    values = _table(_table(held).get("tried"))
+    scales = {f"{name}_scales": _numbers(values.get(name), name) for name in ("guidance", "control")}
+    return {**asked, **scales, "num_images": 1}
+
+
+def maps(context: Context, sent: Any, painting: Painting, held: Any) -> dict[str, Any]:
+    """The Annotate request, as data, for the maps that are in sight. Raises BadInput, Missing."""
+    held = _table(held)
+    common, wanted = _table(held.get("common")), held.get("maps")
+    asset = _opened(context, painting)
+    whole = steering.whole(common) or not painting.areas
+    kinds = [kind for kind in steering.KINDS if isinstance(wanted, list) and kind in wanted]
+    masks = [] if whole else _masks(context, painting, asset, held)
+    asked = {"task": "annotate", "image": asset.id, "seed": common.get("seed", 0), "geometry": common.get("geometry")}
+    asked["conditions"] = steering.conditions(common, kinds)
+    return _together(context, {} if whole else sent, held, masks, asked, _steered)
+
+
+def _opened(context: Context, painting: Painting) -> Asset:
+    if not painting.asset:
+        raise BadInput("there is no picture yet: open one, or take a sample")
+    return context.assets.get(painting.asset)
+
+
+def _masks(context: Context, painting: Painting, asset: Asset, held: Mapping[str, Any]) -> list[str]:
+    was = restore.masks(_table(held.get("restored")))
+    return pictures.keep_masks(context, painting.areas, asset, was=was)
+
+
+def _together(
+    context: Context,
+    sent: Any,
+    held: Mapping[str, Any],
+    masks: Sequence[str],
+    asked: dict[str, Any],
+    of_base: Callable[[dict[str, Any]], dict[str, Any]],
+    draws: bool = False,
+) -> dict[str, Any]:
+    """`asked` with its areas; without a mask, with what the card shows of the one that might be painted."""
+    own, shown = presets.own_folder(context.runs), _table(held.get("area"))
+    notes = _notes(sent, len(masks)) if masks else [{}]
+    areas = [of_base(_area({**shown, **note}, own, draws)) for note in notes]
     if len(areas) == 1:
         (area,) = areas
-        return restore.again({**asked, **_without(area, "turn"), "mask": masks[0]}, restored)
+        return {**asked, **_without(area, "turn"), **({"mask": masks[0]} if masks else {})}
     regions = [_region(area, mask, asked, number) for number, (area, mask) in enumerate(zip(areas, masks, strict=True))]
-    return restore.again({**asked, "regions": regions}, restored)
+    return {**asked, "regions": regions}
+
+
+def _numbers(given: Any, name: str) -> list[float]:
+    if not isinstance(given, list) or not given or not all(isinstance(one, int | float) for one in given):
+        raise BadInput(f"{name}_scales holds no number: write some, such as 5, 7.5, 10", f"{name}_scales")
+    return given
+
+
+def _steered(area: dict[str, Any]) -> dict[str, Any]:
+    """How bad it is, is seen in the maps; how it looks, is the base's business."""
+    return {**area, "look": {}, "light": None}
 
 
 def _of_base(area: dict[str, Any], draws: bool) -> dict[str, Any]:

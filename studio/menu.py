@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import bases, kinds, presets
+from pipelines.core import bases, kinds, nets, presets
 from pipelines.core.errors import BadInput
 from pipelines.core.kinds import Kind, Parameter
 from pipelines.core.presets import Preset, Product
@@ -35,24 +35,45 @@ def defects(say: Language, product: str, own: Path | None = None) -> list[tuple[
     return [(_preset(say, preset), preset.id) for preset in _painting(known[product])]
 
 
-def catalogue(say: Language, own: Path | None = None, table: Path = bases.TABLE) -> dict[str, Any]:
-    """Everything the card offers, as its widget takes it; `broken` has a sentence for each own file that is wrong."""
+def catalogue(
+    say: Language, own: Path | None = None, table: Path = bases.TABLE, steered: bool = False
+) -> dict[str, Any]:
+    """Everything the card offers, as its widget takes it; `broken` has a sentence for each own file that is wrong.
+
+    `steered`: only the bases that maps can steer, each with the nets that do it.
+    """
     known = presets.products(own=own)
     found: list[dict[str, Any]] = []
     for label, id in products(say, own):
         if id == EVERY:
             shown = [_choice(kind_label(say, one.id), one.id, {"defect": one.id}) for one in kinds.load().values()]
         else:
-            shown = [
-                _choice(_preset(say, one), one.id, one.fields, one.own, one.diffusion) for one in _painting(known[id])
-            ]
+            shown = [_of_preset(say, one) for one in _painting(known[id])]
         found.append({"id": id, "label": label, "defects": shown})
     return {
         "products": found,
         "kinds": {kind.id: _kind(say, kind) for kind in kinds.load().values()},
-        "bases": [_base(say, base) for base in bases.load(table).values() if "inpaint" in base.tasks],
+        "bases": _steered(say, table) if steered else _that_paint(say, table),
         "broken": [say.sentence(one) for one in presets.problems(own)] if own else [],
     }
+
+
+def _that_paint(say: Language, table: Path) -> list[dict[str, Any]]:
+    return [_base(say, base) for base in bases.load(table).values() if "inpaint" in base.tasks]
+
+
+def _steered(say: Language, table: Path) -> list[dict[str, Any]]:
+    """Bases that diffuse and that some net fits, whether it is here or not; those that are ready, first."""
+    found = []
+    for base in bases.load(table).values():
+        if base.family != bases.DRAWN and (fitting := nets.kinds_of(base)):
+            found.append({**_base(say, base), "nets": {kind: _net(say, net) for kind, net in fitting.items()}})
+    return sorted(found, key=lambda one: not one["ready"])
+
+
+def _net(say: Language, net: nets.Net) -> dict[str, Any]:
+    state = net.state()
+    return {"name": net.name, "ready": state.ready, "why": say.sentence(state.text), "remedy": state.remedy or ""}
 
 
 def kind_label(say: Language, id: str) -> str:
@@ -122,6 +143,11 @@ def _choice(
     label: str, id: str, said: Mapping[str, Any], own: bool = False, diffusion: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     return {"id": id, "label": label, "own": own, "fields": dict(said), "diffusion": dict(diffusion or {})}
+
+
+def _of_preset(say: Language, preset: Preset) -> dict[str, Any]:
+    found = _choice(_preset(say, preset), preset.id, preset.fields, preset.own, preset.diffusion)
+    return {**found, "control": dict(preset.control)}
 
 
 def _kind(say: Language, kind: Kind) -> dict[str, Any]:

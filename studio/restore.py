@@ -12,10 +12,10 @@ from typing import Any
 from pipelines.core import files, ids, images, presets, requests
 from pipelines.core.assets import Asset
 from pipelines.core.errors import BadInput, Missing, Problem
-from pipelines.core.requests import Inpaint, Region, Request
+from pipelines.core.requests import Control, Inpaint, Painting, Region, Request
 from pipelines.core.requests.diffusion import DIFFUSION
 from pipelines.core.requests.generate import SEED_MAX, sibling
-from studio import laid, menu
+from studio import laid, menu, steering
 from studio.canvas import MOST_AREAS
 from studio.context import Context
 
@@ -23,6 +23,10 @@ COMMON = ("base", "strength", "num_images", "seed", "label")
 """What is asked once for a picture; the rest is asked for each area."""
 DIFFUSED = (*sorted(DIFFUSION - {"prompt"}), "num_candidates", "select", "attention_maps")
 """What besides is asked of a base that diffuses."""
+MAPPED = ("conditions", "geometry")
+"""What besides is asked where maps steer."""
+OF_WHOLE = ("defect", "severity", "prompt", "padding_px", "feather_px")
+"""What is asked for the one area there would be, where nothing is painted and the whole picture is made anew."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class Restored:
 def of_picture(context: Context, path: Path, name: str, product: str = "") -> Restored:
     """What is in the PNG at `path`. Raises BadInput when it carries no request, or one this studio cannot ask."""
     request, names = request_of(path, name)
-    if not isinstance(request, Inpaint):
+    if not isinstance(request, Inpaint | Control):
         raise BadInput(f"{name} was made by {request.task}, which is not painted: take a picture made under Paint")
     return of_request(context, request, names, product)
 
@@ -70,7 +74,7 @@ def picture_of(context: Context, run: str, stem: str) -> Path:
     return path
 
 
-def of_request(context: Context, request: Inpaint, names: Mapping[str, str], product: str) -> Restored:
+def of_request(context: Context, request: Painting, names: Mapping[str, str], product: str) -> Restored:
     """A request's picture and areas, looked for among the assets; `names` says what each asset was called."""
     own = presets.own_folder(context.runs)
     asked = request.areas()
@@ -89,6 +93,12 @@ def of_request(context: Context, request: Inpaint, names: Mapping[str, str], pro
     common = {name: getattr(request, name) for name in (*COMMON, *([] if request.draws else DIFFUSED))}
     form: dict[str, Any] = {"common": {**common, "adapters": adapters.uses}, "adapter_names": adapters.labels}
     areas, at = [], product
+    if isinstance(request, Control):
+        form["common"] |= _steered(context, request, names, missing)
+        if not asked:
+            whole = Region(mask="", defect=request.defect or steering.NAMELESS, severity=request.severity)
+            at, form["area"] = _note(_settled(request, whole), request.seed, 0, at, own)
+            form["product"] = at
     for number, region in enumerate(asked):
         at, note = _note(region, request.seed, number, at, own)
         if number == 0:
@@ -102,6 +112,25 @@ def of_request(context: Context, request: Inpaint, names: Mapping[str, str], pro
         form["restored"] = request.model_dump(mode="json")
     picture = context.assets.get(request.image) if here else None
     return Restored(picture, areas if here else [], form, tuple(str(one) for one in missing))
+
+
+def _steered(context: Context, request: Control, names: Mapping[str, str], missing: list[Missing]) -> dict[str, Any]:
+    """What the card holds of the maps of a request; a ready-made one that is not here is missed."""
+    kept = []
+    for one in request.conditions:
+        if one.image is not None and not context.assets.has(one.image):
+            name = names.get(one.image, one.image)
+            missing.append(Missing(f"the ready-made map {name} is not here: open it again under Expert"))
+            one = one.model_copy(update={"image": None})
+        kept.append(one)
+    alone = [one.kind for one in request.conditions] == ["canny"] and not request.areas()
+    recipe = steering.WHOLE if alone else steering.DEFECT
+    return {"steer": steering.of_conditions(kept, names), "geometry": request.geometry, "recipe": recipe}
+
+
+def _settled(request: Painting, region: Region) -> Region:
+    said = {name: getattr(request, name) for name in ("light", "padding_px", "feather_px", "seed")}
+    return region.model_copy(update={**said, "prompt": request.prompt or None})
 
 
 def _note(region: Region, seed: int, number: int, product: str, own: Path) -> tuple[str, dict[str, Any]]:
@@ -119,7 +148,7 @@ def _note(region: Region, seed: int, number: int, product: str, own: Path) -> tu
 def _names(data: Mapping[str, Any]) -> dict[str, str]:
     """What each file was called when the picture was made, by the asset id it had."""
     found: dict[str, str] = {}
-    held = [*(data.get("regions") or ()), *(data.get("adapters") or ())]
+    held = [*(data.get("regions") or ()), *(data.get("adapters") or ()), *(data.get("conditions") or ())]
     parts = [data, *(one for one in held if isinstance(one, Mapping))]
     for file in (part.get(name) for part in parts for name in ("image", "mask", "path")):
         if isinstance(file, Mapping) and set(file) == {"name", "sha256"}:
@@ -143,9 +172,12 @@ def again(asked: dict[str, Any], restored: Mapping[str, Any]) -> dict[str, Any]:
         return asked
     try:
         now = requests.parse(asked)
-        then = requests.parse({**restored, **{name: asked[name] for name in (*COMMON, *DIFFUSED) if name in asked}})
+        names = (*COMMON, *DIFFUSED, *MAPPED)
+        then = requests.parse({**restored, **{name: asked[name] for name in names if name in asked}})
     except Problem:
         return asked
-    if not isinstance(now, Inpaint) or not isinstance(then, Inpaint) or now.image != then.image:
+    if not isinstance(now, Painting) or type(then) is not type(now) or now.image != then.image:
+        return asked
+    if not now.areas() and any(getattr(now, name) != getattr(then, name) for name in OF_WHOLE):
         return asked
     return then.model_dump(mode="json") if now.areas() == then.areas() else asked

@@ -16,7 +16,7 @@ from studio.context import Context
 from studio.i18n import Language
 
 MOST_SHOWN = 64
-PAINTED = ("inpaint", "text", "dual")
+PAINTED = ("inpaint", "control", "text", "dual")
 """The tasks that make pictures."""
 MOST_WORDS = 120
 VERDICTS: dict[str, runs.Verdict | None] = {"": None, **{verdict: verdict for verdict in get_args(runs.Verdict)}}

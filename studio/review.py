@@ -14,7 +14,7 @@ from pipelines.core import intake, layouts, requests, splits, trash
 from pipelines.core.errors import BadInput, Missing, Problem
 from pipelines.core.gallery import Filter, Gallery, Picture
 from pipelines.core.layouts import LAYOUTS, Leaf
-from pipelines.core.requests import Dual, Inpaint, Text
+from pipelines.core.requests import Dual, Painting, Text
 from pipelines.core.requests.dataset import MOST_NAMED
 from studio import menu, results
 from studio.context import Context
@@ -167,19 +167,20 @@ def facts(context: Context, say: Language, gallery: Gallery, id: str) -> dict[st
             {"name": say("facts.run"), "text": one.run},
         ],
         "request": intake.named(request.for_image(one.index), context.assets)
-        if isinstance(request, Inpaint | Text | Dual)
+        if isinstance(request, Painting | Text | Dual)
         else asked,
     }
 
 
 def _said(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(word of the locales, text) of what was asked: how bad the defects are, or what a whole picture should show."""
+    maps = ", ".join(f"{one['kind']} × {one['scale']:g} ({one['annotator']})" for one in row.get("conditions", ()))
     if row["regions"]:
         severities = [f"{100 * region['severity']:.0f} %" for region in row["regions"] if "severity" in region]
-        return [("severity", ", ".join(severities))]
+        return [("severity", ", ".join(severities)), ("maps", maps)]
     adapters = ", ".join(f"{one['name']} × {one['weight']:g}" for one in row.get("adapters", ()))
     words = [(name, str(row.get(name, ""))) for name in ("prompt", "negative_prompt")]
-    return [*words, ("adapters", adapters)]
+    return [*words, ("adapters", adapters), ("maps", maps)]
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from studio import theme, watch
 from studio.context import Context
 from studio.i18n import Language
 from studio.page import QUIET, Page
-from studio.tabs import adapters, data, generate, models, paint, review, settings, train
+from studio.tabs import adapters, control, data, generate, models, paint, review, settings, train
 from studio.widgets import device, tour, widget
 
 TABS: dict[str, Callable[[Context, Page], None]] = {
     "data": data.build,
     "train": train.build,
     "paint": paint.build,
+    "control": control.build,
     "generate": generate.build,
     "review": review.build,
     "models": models.build,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import bases, headers, kinds, presets, requests
+from pipelines.core import bases, headers, kinds, nets, presets, requests
 from studio import pictures
 
 ROOT = Path(__file__).parents[1]
@@ -176,5 +176,6 @@ def derived() -> dict[str, Any]:
         "tasks": {name: request.title for name, request in requests.TASKS.items()},
         "samples": {one.id: one.title for one in pictures.samples().values()},
         "bases": {base.name: {"label": base.label} for base in bases.shipped().values()},
+        "nets": {net.name: net.label for net in nets.shipped().values()},
         "sentences": {template: template for template in (*templates(), *EXTRA)},
     }

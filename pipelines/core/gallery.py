@@ -38,7 +38,7 @@ SELECT ?1 * {RUN_STEP} + idx, run, substr(row ->> '$.file', 8, length(row ->> '$
   row ->> '$.scores.visibility', row ->> '$.scores.fidelity'
 FROM jobs.item WHERE item.run = ?3 AND item.state = 'done'
   AND NOT EXISTS (SELECT 1 FROM picture WHERE picture.key = ?1 * {RUN_STEP} + item.idx)
-  AND row ->> '$.thumb' IS NOT NULL
+  AND row ->> '$.thumb' IS NOT NULL AND row ->> '$.annotator' IS NULL
 """
 
 

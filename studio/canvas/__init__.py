@@ -83,6 +83,7 @@ def mask_canvas(
     masks: str = "/api/masks",
     library: str = "/api/library",
     drafts: str = "",
+    memory: str = "",
     **more: Any,
 ) -> gr.HTML:
     """The canvas. Events: `open` (an uploaded picture's asset id), `restore` (the asset id of an uploaded picture
@@ -93,7 +94,8 @@ def mask_canvas(
     titles: what to call each defect on an area's chip. start: what is noted about the first area before anybody chose.
     uploads, drawing, masks, library: where a dropped file is posted, a defect brush's stroke is drawn, an uploaded mask
     is read, named masks are kept. drafts: below which address the server keeps what is painted on each picture; a value
-    may name another, "" keeps it in the browser alone.
+    may name another, "" keeps it in the browser alone. memory: what tells this canvas's own drafts in the browser from
+    those of another one on the page.
     """
     return gr.HTML(
         value=shown(value),
@@ -110,6 +112,7 @@ def mask_canvas(
         masks=masks,
         library=library,
         drafts=drafts,
+        memory=memory,
         **more,
     )
 

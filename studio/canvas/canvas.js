@@ -9,7 +9,7 @@ const view = new View(stage, find(".mc-picture"), find(".mc-ink"));
 const MOST_AREAS = 8, MOST_STAMP_POINTS = 1000;
 const THIN_PX = 2, VAST_SHARE = 25, MEASURE_MS = 120;
 const overlay = new Draft(view, find(".mc-draft")), fingers = new Map(), settling = new Set();
-const saved = new Saved(() => trigger("refuse", { sentence: props.words.not_kept }));
+const saved = new Saved(() => trigger("refuse", { sentence: props.words.not_kept }), props.memory);
 const sizes = { plain: 16, defect: 64 };
 let strokes = new Strokes(1, 1), picture = null, tool = "brush", size = 16, active = 1, narrow = 0, measuring = null;
 let home = "", loading = 0, filled = ""; // where the server keeps drafts, which load is the latest, which areas were filled in
@@ -63,6 +63,7 @@ function tell() {
   find(".mc-areas").replaceChildren(...chips);
   const sum = areas.reduce((total, number) => total + (strokes.masks.has(number) ? area(strokes.masks.get(number)) : 0), 0);
   root.dataset.painted = sum;
+  document.dispatchEvent(new CustomEvent("flawsmith-canvas")); // for what is shown beside it
   if (!picture) { find(".mc-facts").replaceChildren(); return; }
   if (root.dataset.ready === "1") saved.keep(home, picture.asset, JSON.stringify(strokes.saved()), strokes.done.length > 0);
   facts(sum);
@@ -268,6 +269,14 @@ root.canvas = {
   assign(note) { Object.assign(strokes.note(active), note); tell(); },
   active() { return strokes.note(active); },
   settled() { return !settling.size; },
+  // What tells this painting from another one: a picture, and the strokes on it.
+  stamp() { return picture ? `${picture.asset} ${strokes.done.length} ${strokes.undone.length} ${root.dataset.painted}` : ""; },
+  // Shows an image in the picture's place, and what is painted as outlines on it; null takes it away. `name` is said in the corner.
+  lay(image, name) {
+    view.over = image;
+    find(".mc-tag").textContent = image ? name : "";
+    redraw("all");
+  },
   view,
 };
 

@@ -34,7 +34,7 @@ function sheet(dialog, words) {
     [words.editing, [["[  ]", words.size], ["Ctrl Z", words.undo], ["Ctrl Y", words.redo], [".", words.grow], [",", words.shrink], ["I", words.invert], ["Delete", words.clear], ["N", words.more]]],
     [words.polygon_keys, [["Enter", words.close_loop], ["Backspace", words.corner_back], ["Esc", words.cancel], ["Shift", words.straight]]],
     [words.cross, [["↑  ↓  ←  →", words.cross_move], ["Shift ↑", words.cross_far], ["Enter", words.cross_press], ["Ctrl Enter", words.close_loop], ["Esc", words.cross_away]]],
-    [words.looking, [["Space", words.hold_to_move], ["+  −", words.zoom], ["0", words.fit], ["1", words.actual], ["O", words.outline], ["?", words.help]]],
+    [words.looking, [...(words.next_map ? [["M", words.next_map]] : []), ["Space", words.hold_to_move], ["+  −", words.zoom], ["0", words.fit], ["1", words.actual], ["O", words.outline], ["?", words.help]]],
   ];
   const make = (name, text, ...inside) => { const one = document.createElement(name); one.append(...(text ? [text] : []), ...inside); return one; };
   const shown = groups.map(([heading, rows]) => make("section", "", make("h3", heading), make("dl", "", ...rows.flatMap(([keys, does]) => [

@@ -5,12 +5,12 @@ const KEPT = "flawsmith-strokes";
 const MOST_KEPT = 24, SEND_MS = 1500, ASK_MS = 4000, MOST_AT_LAST = 60000; // a page that closes may send 64 KB
 
 class Saved {
-  // warn: called once when the server cannot keep it; painting goes on.
-  constructor(warn) { Object.assign(this, { warn, sent: new Map(), waiting: null, sending: Promise.resolve() }); }
+  // warn: called once when the server cannot keep it; painting goes on. own: tells the memory of one canvas from another's.
+  constructor(warn, own = "") { Object.assign(this, { warn, own, sent: new Map(), waiting: null, sending: Promise.resolve() }); }
 
   // The text kept for a picture, or null. `home` is the address below which the server keeps it, "" for none.
   async recall(home, asset) {
-    const text = sessionStorage.getItem(key_of(home, asset));
+    const text = sessionStorage.getItem(this.key_of(home, asset));
     if (text || !home) return text;
     try {
       const answer = await fetch(`${home}/${asset}`, { signal: AbortSignal.timeout(ASK_MS) });
@@ -24,7 +24,7 @@ class Saved {
 
   // painted: whether there is any stroke; a server forgets a picture that has none.
   keep(home, asset, text, painted) {
-    this.keep_here(key_of(home, asset), text);
+    this.keep_here(this.key_of(home, asset), text);
     if (!home) return;
     const address = `${home}/${asset}`, body = painted ? text : "null";
     if ((this.sent.get(address) || "null") === body) return;
@@ -61,11 +61,11 @@ class Saved {
     this.sending = last ? put() : this.sending.then(put);
   }
 
+  key_of(home, asset) { return `${KEPT}${this.own} ${home} ${asset}`; }
+
   fail() {
     if (this.failed) return;
     this.failed = true;
     this.warn();
   }
 }
-
-function key_of(home, asset) { return `${KEPT} ${home} ${asset}`; }

@@ -3,11 +3,11 @@
 
 class View {
   constructor(stage, picture, ink) {
-    Object.assign(this, { stage, picture, ink, image: null, width: 0, height: 0, zoom: 1, x: 0, y: 0, ratio: 1, opacity: 0.45, outline: false, onmove: () => {} });
+    Object.assign(this, { stage, picture, ink, image: null, width: 0, height: 0, over: null, zoom: 1, x: 0, y: 0, ratio: 1, opacity: 0.45, outline: false, onmove: () => {} });
   }
 
   show(image, width, height) {
-    Object.assign(this, { image, width, height });
+    Object.assign(this, { image, width, height, over: null });
     this.resize();
     this.fit();
   }
@@ -65,7 +65,7 @@ class View {
     pen.imageSmoothingEnabled = scale < 1.5; // closer than that, a person wants to see pixels
     pen.imageSmoothingQuality = "high";
     pen.setTransform(scale, 0, 0, scale, this.x * this.ratio, this.y * this.ratio);
-    pen.drawImage(this.image, 0, 0, this.width, this.height);
+    pen.drawImage(this.over || this.image, 0, 0, this.width, this.height); // what lies over it has its size, whatever its own
   }
 
   // layers: [{mask, rgb: [r, g, b], strong}], later ones on top. dirty: rectangle in picture pixels, or null for everything.
@@ -82,7 +82,7 @@ class View {
     const columns = this.steps(x0 - edge, wide, left, scale, this.width), rows = this.steps(y0 - edge, high, top, scale, this.height);
     layers.forEach((layer, index) => cover(owner, wide, high, columns, rows, layer.mask, this.width, index + 1));
     const image = pen.createImageData(x1 - x0, y1 - y0), pixels = new Uint32Array(image.data.buffer), fills = [0], lines = [0];
-    for (const layer of layers) { fills.push(packed(layer.rgb, this.outline ? 0 : this.opacity)); lines.push(packed(layer.rgb, layer.strong ? 1 : 0.75)); }
+    for (const layer of layers) { fills.push(packed(layer.rgb, this.outline || this.over ? 0 : this.opacity)); lines.push(packed(layer.rgb, layer.strong ? 1 : 0.75)); }
     for (let y = 0; y < y1 - y0; y++) for (let x = 0; x < x1 - x0; x++) {
       const at = (y + edge) * wide + x + edge, who = owner[at];
       if (!who) continue;

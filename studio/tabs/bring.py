@@ -11,14 +11,16 @@ from typing import Any
 
 import gradio as gr
 
+from pipelines.core import bases
 from pipelines.core.assets import Asset
 from pipelines.core.errors import Problem
-from pipelines.core.requests import Dual, Text
+from pipelines.core.requests import Control, Dual, Request, Text
 from studio import canvas, pictures, restore, shelf, watch
 from studio.context import Context
 from studio.page import QUIET, Page
 from studio.restore import Restored
 from studio.tabs import which
+from studio.tabs.which import Spot
 
 PAINT = "paint-where"
 """The id of the stage with the canvas."""
@@ -35,9 +37,24 @@ class Places:
     card: Any
 
 
-def wire(context: Context, page: Page, at: Places) -> None:
+@dataclass(frozen=True)
+class Tab:
+    """On which tab pictures arrive."""
+
+    id: str
+    stage: str
+    """The id of the stage with the canvas."""
+    spot: Spot
+    drafts: bool = True
+    """Whether the project keeps what is painted; else the browser alone does."""
+
+
+ON_PAINT = Tab("paint", PAINT, which.PAINT)
+
+
+def wire(context: Context, page: Page, at: Places, tab: Tab = ON_PAINT) -> "Bring":
     """Every way a picture comes: by id, never by path."""
-    bring = Bring(context, page)
+    bring = Bring(context, page, tab)
     shown = [at.painted, at.stages, page.picture, at.card, page.project, at.strip]
     known = [page.project, at.card]
 
@@ -48,10 +65,12 @@ def wire(context: Context, page: Page, at: Places) -> None:
     at.painted.restore(bring.dropped, known, [*shown, page.sent, page.tabs], **QUIET)
     listen(at.strip.pick, bring.picked)
     listen(at.compare.start, bring.started)
-    page.sent.change(bring.sent, [page.sent, *known], shown, **QUIET)
-    page.here.arrive(bring.again, [page.picture, page.project], [at.painted, at.strip], **QUIET)
     page.project.change(bring.strip, page.project, at.strip, **QUIET)
     at.painted.refuse(bring.refused, None, None, **QUIET)
+    if tab is ON_PAINT:
+        page.sent.change(bring.sent, [page.sent, *known], shown, **QUIET)
+        page.here.arrive(bring.again, [page.picture, page.project], [at.painted, at.strip], **QUIET)
+    return bring
 
 
 @dataclass(frozen=True)
@@ -60,6 +79,7 @@ class Bring:
 
     context: Context
     page: Page
+    tab: Tab = ON_PAINT
 
     def opened(self, project: Any, held: Any, event: gr.EventData) -> list[Any]:
         """An uploaded picture."""
@@ -80,14 +100,20 @@ class Bring:
         with watch.refusals(self.page.say):
             asset = self.context.assets.get(str(event.asset))
             try:
-                if isinstance(restore.request_of(asset.path, asset.name)[0], Text | Dual):
-                    order = {"to": "generate", "asset": asset.id, "at": str(time.time_ns())}
-                    return [*[gr.skip()] * 6, order, gr.Tabs(selected="generate")]
+                other = _elsewhere(restore.request_of(asset.path, asset.name)[0], self.tab)
+                if other:
+                    order = {"to": other, "asset": asset.id, "at": str(time.time_ns())}
+                    return [*[gr.skip()] * 6, order, gr.Tabs(selected=other)]
                 found = restore.of_picture(self.context, asset.path, asset.name, _product(held))
             except Problem as error:
                 watch.warn(self.page.say, str(error))
                 return [*self._open(project, asset), gr.skip(), gr.skip()]
             return [*self._restored(project, found), gr.skip(), gr.skip()]
+
+    def dropped_here(self, project: Any, held: Any, id: str) -> list[Any]:
+        """A picture of this tab's own that was dropped on another one. Raises Problem."""
+        asset = self.context.assets.get(id)
+        return self._restored(project, restore.of_picture(self.context, asset.path, asset.name, _product(held)))
 
     def started(self, project: Any, held: Any, event: gr.EventData) -> list[Any]:
         """A result becomes the picture to paint on."""
@@ -98,10 +124,10 @@ class Bring:
         """What another tab hands over: a project with its open picture, a result to restore or to go on from, or what
         the card is to hold (an adapter that was trained).
         """
-        if not isinstance(order, dict) or order.get("to") != "paint":
+        if not isinstance(order, dict) or order.get("to") != self.tab.id:
             return [gr.skip()] * 6
         if isinstance(order.get("form"), dict):
-            card = which.laid_over(self.context, self.page.say, order["form"])
+            card = which.laid_over(self.context, self.page.say, order["form"], self.tab.spot)
             return [gr.skip(), gr.skip(), gr.skip(), card, gr.skip(), gr.skip()]
         run, stem = str(order.get("run", "")), str(order.get("stem", ""))
         with watch.refusals(self.page.say):
@@ -109,6 +135,8 @@ class Bring:
                 return self._start(project, run, stem)
             if run:
                 return self._restored(project, restore.of_run(self.context, run, stem, _product(held)))
+            if order.get("asset") and self.tab is not ON_PAINT:
+                return self.dropped_here(project, held, str(order["asset"]))
             return self._of_project(str(order.get("project", "")), str(order.get("asset", "")))
 
     def again(self, asset: Any, project: Any) -> list[Any]:
@@ -128,8 +156,8 @@ class Bring:
     def _open(self, project: Any, asset: Asset, card: Any = None, areas: Sequence[dict[str, Any]] = ()) -> list[Any]:
         shown = pictures.shown(asset)
         kept = shelf.took(self.context, self.page.say, project, [asset])
-        picture = canvas.shown(shown, areas=areas, drafts=_drafts(kept.id))
-        stage = gr.Tabs(selected=PAINT)
+        picture = canvas.shown(shown, areas=areas, drafts=self._home(kept.id))
+        stage = gr.Tabs(selected=self.tab.stage)
         return [picture, stage, asset.id, gr.skip() if card is None else card, kept.id, self.strip(kept.id)]
 
     def _start(self, project: Any, run: str, stem: str) -> list[Any]:
@@ -140,11 +168,12 @@ class Bring:
         """Picture, areas and values of a finished picture's request; what is missing is said, the rest is set."""
         for sentence in found.missing:
             watch.warn(self.page.say, sentence)
+        whole = steered(found.form) if self.tab.spot.steered else found.form
         if found.picture is None:
-            return [gr.skip(), gr.Tabs(selected=PAINT), gr.skip(), put(found.form), gr.skip(), gr.skip()]
+            return [gr.skip(), gr.Tabs(selected=self.tab.stage), gr.skip(), put(whole), gr.skip(), gr.skip()]
         if not found.areas:
-            return self._open(project, found.picture, put(found.form))
-        form = {name: value for name, value in found.form.items() if name != "area"}  # it comes with the canvas's areas
+            return self._open(project, found.picture, put(whole))
+        form = {name: value for name, value in whole.items() if name != "area"}  # it comes with the canvas's areas
         return self._open(project, found.picture, put(form), found.areas)
 
     def _of_project(self, id: str, asset: str) -> list[Any]:
@@ -153,19 +182,37 @@ class Bring:
         picture = self._back(id, asset)
         if picture is None:
             return [gr.skip(), gr.skip(), gr.skip(), card, gr.skip(), self.strip(id)]
-        return [picture, gr.Tabs(selected=PAINT), asset, card, gr.skip(), self.strip(id)]
+        return [picture, gr.Tabs(selected=self.tab.stage), asset, card, gr.skip(), self.strip(id)]
 
     def _back(self, project: Any, asset: Any) -> dict[str, Any] | None:
         """A picture that was open before, with what was painted on it; None when it is no longer kept."""
         if not isinstance(asset, str) or not self.context.assets.has(asset):
             return None
-        home = _drafts(project) if isinstance(project, str) and project else ""
+        home = self._home(project) if isinstance(project, str) and project else ""
         return canvas.shown(pictures.shown(self.context.assets.get(asset)), drafts=home)
 
+    def _home(self, project: str) -> str:
+        """Where the canvas keeps what is painted on the pictures of a project."""
+        return f"/api/projects/{project}/drafts" if self.tab.drafts else ""
 
-def _drafts(project: str) -> str:
-    """Where the canvas keeps what is painted on the pictures of a project."""
-    return f"/api/projects/{project}/drafts"
+
+def _elsewhere(request: Request, tab: Tab) -> str:
+    """The tab that makes such pictures, where it is another one: what is painted can be asked for on both."""
+    if isinstance(request, Text | Dual):
+        return "generate"
+    return "control" if isinstance(request, Control) and tab is ON_PAINT else ""
+
+
+def steered(form: dict[str, Any]) -> dict[str, Any]:
+    """A restored form where maps steer. One that was asked without maps takes what its defect's preset says of them,
+    and of a drawn picture nothing but its place, its defect and its seed counts.
+    """
+    common = form["common"]
+    if "steer" in common:
+        return form
+    if bases.get(common["base"]).family == bases.DRAWN:
+        common = {name: common[name] for name in ("seed", "num_images")}
+    return {**form, "common": common, "chosen": form["area"]["defect"]}
 
 
 def put(form: dict[str, Any]) -> Any:

@@ -28,7 +28,7 @@ def build(context: Context, page: Page) -> None:
     say = page.say
     with gr.Row(elem_id="make-tab", equal_height=False):
         with gr.Column(elem_id="make-left"):
-            how, targets = say("make.how"), [send.REVIEW, send.DATA]
+            how, targets = say("make.how"), [send.CONTROL, send.REVIEW, send.DATA]
             compare = comparing.build(say, targets=targets, elem_id="make-compare", how=how)
         with gr.Column(elem_id="make-right"):
             card = _draw(say)

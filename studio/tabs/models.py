@@ -1,10 +1,11 @@
-"""The Models tab: which models are loaded and what they may hold, worker by worker, and which bases there are.
+"""The Models tab: which models are loaded and what they may hold, worker by worker; which bases and nets there are.
 
-Draws the tab. The figures come from studio.machine and /api/bases over HTTP, while the tab is seen.
+Draws the tab. The figures come from studio.machine, /api/bases and /api/nets over HTTP, while the tab is seen.
 """
 
 import gradio as gr
 
+from pipelines.core import nets
 from studio import bases
 from studio.context import Context
 from studio.page import Page
@@ -19,9 +20,10 @@ def build(context: Context, page: Page) -> None:
             "models",
             None,
             scripts=[device.SCRIPT, FOLDER / "models_bases.js"],
-            words=say.table("models"),
+            words={**say.table("models"), "kinds": {kind: say(f"steer.{kind}") for kind in nets.KINDS}},
             machine=device.MACHINE,
             bases="/api/bases",
+            nets="/api/nets",
             runs="/api/runs",
             hub=bases.hub(),
             language=say.code,

@@ -50,8 +50,8 @@ def build(context: Context, page: Page) -> None:
 
 def _draw(say: Language) -> Parts:
     start = {**menu.START, "defect": which.first(say)}
-    with gr.Row(elem_id="paint", equal_height=False):
-        with gr.Column(elem_id="paint-left"), gr.Tabs(elem_id="paint-stages") as stages:
+    with gr.Row(elem_id="paint", elem_classes="painting", equal_height=False):
+        with gr.Column(elem_id="paint-left"), gr.Tabs(elem_id="paint-stages", elem_classes="stages") as stages:
             with gr.Tab(say("paint.where"), id=bring.PAINT):
                 words = {"samples": say("paint.samples"), "project": say("paint.project")}
                 strip = widget("samples", {"items": []}, samples=pictures.strip(say), words=words, elem_id="samples")
@@ -59,11 +59,11 @@ def _draw(say: Language) -> Parts:
                     titles=menu.titles(say), start=start, words=say.table("canvas"), elem_id=CANVAS
                 )
             with gr.Tab(say("paint.judge"), id=JUDGE):
-                targets = [send.PAINT, send.GENERATE, send.REVIEW, send.DATA]
+                targets = [send.PAINT, send.CONTROL, send.GENERATE, send.REVIEW, send.DATA]
                 compare = comparing.build(say, targets=targets, elem_id="compare")
         with gr.Column(elem_id="paint-right"):
             card = which.draw(say, CANVAS)
-            go = widget("go", None, words=say.table("paint")["go"], painted=CANVAS, elem_id="go")
+            go = widget("go", None, at="", words=say.table("paint")["go"], painted=CANVAS, elem_id="go")
             out = ship.draw(say)
     return Parts(strip, stages, painted, compare, card, go, out)
 
@@ -78,19 +78,21 @@ def _runs(context: Context, page: Page, parts: Parts) -> None:
 
     def follow(event: Callable[..., Any]) -> None:
         shown = [page.bar, page.stop, parts.go, parts.compare, parts.stages]
-        event(_follower(context, page.say), page.run, shown, concurrency_limit=None, **QUIET)
+        event(follower(context, page.say, JUDGE), page.run, shown, concurrency_limit=None, **QUIET)
 
     follow(parts.go.generate(submit, [parts.painted, parts.card], page.run, js=READ, **QUIET).success)
     follow(page.here.arrive)
 
 
-def _follower(context: Context, say: Language) -> Callable[[Any], AsyncIterator[list[Any]]]:
+def follower(context: Context, say: Language, judge: str) -> Callable[[Any], AsyncIterator[list[Any]]]:
+    """For bar, Stop, Generate, comparison and stages: what to show of a run. `judge` is the stage of its result."""
+
     async def follow(run: Any) -> AsyncIterator[list[Any]]:
         """Turns to the result as soon as it is being drawn; the variants follow one by one."""
         turned = False
         async for row in watch.follow(context, run):
             begun = row is not None and (row.state == "running" or row.done > 0)
-            stage = gr.Tabs(selected=JUDGE) if begun and not turned else gr.skip()
+            stage = gr.Tabs(selected=judge) if begun and not turned else gr.skip()
             turned = turned or begun
             failed = row.sentence if row is not None and row.sentence and row.state != "done" else ""
             told = {"busy": row is not None and not row.over, "failed": watch.capital(say.sentence(failed))}

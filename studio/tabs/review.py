@@ -82,7 +82,7 @@ def _draw(say: Language) -> Parts:
                 with gr.Tab(say("review.pictures"), id=PICTURES):
                     grid = widget("grid", {}, scripts=[VERDICTS], words=say.table("grid"), elem_id=GRID)
                 with gr.Tab(say("review.closer"), id=CLOSER):
-                    targets, how = [send.PAINT, send.GENERATE, send.DATA], say("review.how_closer")
+                    targets, how = [send.PAINT, send.CONTROL, send.GENERATE, send.DATA], say("review.how_closer")
                     compare = comparing.build(say, targets=targets, elem_id="review-compare", how=how)
         with gr.Column(elem_id="review-right"):
             with gr.Column(elem_classes="card", elem_id="review-facts"):

@@ -10,11 +10,12 @@ from typing import Any
 
 import gradio as gr
 
+from pipelines.core.queue import Row
 from studio import restore, shelf, watch
 from studio.context import Context
 from studio.page import QUIET, Page
 
-PAINT, GENERATE, REVIEW, DATA = "paint", "generate", "review", "data"
+PAINT, CONTROL, GENERATE, REVIEW, DATA = "paint", "control", "generate", "review", "data"
 
 
 def wire(context: Context, page: Page, compare: Any, *, start: bool = False) -> None:
@@ -26,7 +27,8 @@ def wire(context: Context, page: Page, compare: Any, *, start: bool = False) -> 
             return [gr.skip(), gr.skip(), _added(context, page, project, run, stem)]
         found = watch.find(context, run)
         # Nothing is painted on a picture that was made whole: it is one to paint on.
-        start = to == PAINT and found is not None and found.task in ("text", "dual")
+        start = to == PAINT and found is not None and _whole(found)
+        start = start or (to == CONTROL and found is not None and found.task in ("text", "dual"))
         return [order(to, run, stem, start=start), gr.Tabs(selected=to), gr.skip()]
 
     def go_on(event: gr.EventData) -> list[Any]:
@@ -35,6 +37,10 @@ def wire(context: Context, page: Page, compare: Any, *, start: bool = False) -> 
     compare.send(send, page.project, [page.sent, page.tabs, page.project], **QUIET)
     if start:
         compare.start(go_on, None, [page.sent, page.tabs], **QUIET)
+
+
+def _whole(row: Row) -> bool:
+    return row.task in ("text", "dual") or not (row.request.get("mask") or row.request.get("regions"))
 
 
 def order(to: str, run: str, stem: str, *, start: bool = False) -> dict[str, Any]:

@@ -31,14 +31,14 @@ def formats(say: Language) -> list[tuple[str, str]]:
     return [(say(f"ship.formats.{name}"), name) for name in FORMATS]
 
 
-def draw(say: Language) -> Out:
-    """The card, in the block that is open."""
-    with gr.Column(elem_classes="card", elem_id="ship"):
-        count = gr.HTML(kept_text(say, {}), elem_id="kept")
-        with gr.Row(elem_id="ship-row"):
-            format = gr.Dropdown(formats(say), value="mvtec", show_label=False, container=False, elem_id="format")
-            button = gr.Button(say("ship.export"), elem_id="export", interactive=False, min_width=110, scale=0)
-        link = gr.HTML("", elem_id="download")
+def draw(say: Language, at: str = "") -> Out:
+    """The card, in the block that is open; `at` is what the ids of its parts begin with."""
+    with gr.Column(elem_classes="card ship", elem_id=f"{at}ship"):
+        count = gr.HTML(kept_text(say, {}), elem_id=f"{at}kept")
+        with gr.Row(elem_id=f"{at}ship-row"):
+            format = gr.Dropdown(formats(say), value="mvtec", show_label=False, container=False, elem_id=f"{at}format")
+            button = gr.Button(say("ship.export"), elem_id=f"{at}export", interactive=False, min_width=110, scale=0)
+        link = gr.HTML("", elem_id=f"{at}download")
     return Out(count, format, button, link)
 
 

@@ -6,6 +6,7 @@ each painted area and for the whole picture, is kept in the browser until Genera
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,8 @@ import gradio as gr
 from pipelines.core import presets
 from pipelines.core.errors import BadInput
 from pipelines.core.presets import Preset
-from pipelines.core.requests import Inpaint
-from studio import form, laid, menu, shelf, watch
+from pipelines.core.requests import Control, Inpaint, Painting
+from studio import form, laid, menu, shelf, steering, watch
 from studio.context import Context
 from studio.form import Limits
 from studio.i18n import Language
@@ -45,6 +46,24 @@ LIMITS = {
     "select": Limits(),
     "attention_maps": Limits(),
 }
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a card stands, and what it asks for."""
+
+    at: str
+    """What the ids of its parts begin with."""
+    request: type[Painting]
+    steered: bool = False
+    """Whether maps steer what is made: then only bases are offered that can be steered."""
+
+    @property
+    def id(self) -> str:
+        return f"{self.at}which"
+
+
+PAINT, CONTROL = Spot("", Inpaint), Spot("control-", Control, steered=True)
 BESIDES = ("diffusion", "shape", "control")
 """What a preset has beside its fields."""
 SCRIPTS = ("which_controls.js", "adapter_list.js", "which_picker.js", "which_presets.js")
@@ -55,63 +74,75 @@ def first(say: Language) -> str:
     return menu.defects(say, menu.FIRST)[0][1]
 
 
-def draw(say: Language, painted: str) -> Any:
+def draw(say: Language, painted: str, spot: Spot = PAINT) -> Any:
     """The card, in the block that is open. `painted` is the canvas's id on the page."""
+    steers: dict[str, Any] = {"steers": steering.STEERS, "recipes": steering.RECIPES} if spot.steered else {}
     return widget(
         "which",
         None,
         scripts=[FOLDER / name for name in SCRIPTS],
-        menu={**menu.catalogue(say), "adapters": []},
-        fields=form.controls(say, Inpaint, LIMITS),
+        at=spot.at,
+        menu={**menu.catalogue(say, steered=spot.steered), "adapters": []},
+        fields=form.controls(say, spot.request, LIMITS),
         start=menu.START,
         first={"product": menu.FIRST, "defect": first(say)},
         put=None,
         undo=None,
         painted=painted,
         words=say.table("which"),
-        elem_id="which",
+        elem_id=spot.id,
+        **steers,
     )
 
 
-def wire(context: Context, page: Page, card: Any, painted: Any) -> None:
-    """The card hears which area is painted, keeps what it holds, and has its presets saved."""
+def wire(context: Context, page: Page, card: Any, painted: Any, spot: Spot = PAINT) -> None:
+    """The card hears which area is painted, keeps what it holds, and has its presets saved. What Paint's holds is kept
+    with the project too.
+    """
     own = presets.own_folder(context.runs)
 
     def offered(held: Any, project: Any) -> list[Any]:
         """What there is to choose; and what was held, for a window that remembers nothing itself."""
-        found = context.projects.newest(project if isinstance(project, str) else "")
+        found = None if spot.steered else context.projects.newest(project if isinstance(project, str) else "")
         form = held or (found.form if found else {})
         back = {"form": form, "memory": True, "nonce": str(time.time_ns())} if form else None
-        return [gr.update(menu=_menu(context, page.say, own), put=back), _titles(page.say, context)]
+        return [gr.update(menu=_menu(context, page.say, own, spot), put=back), _titles(page.say, context)]
 
     def keep(held: Any, project: Any) -> Any:
-        if isinstance(held, dict):
+        if isinstance(held, dict) and not spot.steered:
             shelf.keep_form(context, page.say, project, held)
         return held
 
-    painted.select(None, None, None, js="() => { document.querySelector('#which .wh').which.pull(); return []; }")
+    pull = f"() => {{ document.querySelector('#{spot.id} .wh').which.pull(); return []; }}"
+    painted.select(None, None, None, js=pull)
     page.here.arrive(offered, [page.form, page.project], [card, painted], **QUIET)
     card.keep(keep, [card, page.project], page.form, **QUIET)
-    card.preset(_changer(context, page.say), None, [card, painted], **QUIET)
+    card.preset(_changer(context, page.say, spot), None, [card, painted], **QUIET)
 
 
-def laid_over(context: Context, say: Language, form: dict[str, Any]) -> Any:
+def renewed(context: Context, say: Language, spot: Spot) -> Any:
+    """The card with its menu as it is now: a base may have been fetched meanwhile, or a preset saved elsewhere."""
+    return gr.update(menu=_menu(context, say, presets.own_folder(context.runs), spot))
+
+
+def laid_over(context: Context, say: Language, form: dict[str, Any], spot: Spot = PAINT) -> Any:
     """What sets the card to a form, with adapters in its menu that it may not know yet."""
     now = str(time.time_ns())
-    menu = _menu(context, say, presets.own_folder(context.runs))
+    menu = _menu(context, say, presets.own_folder(context.runs), spot)
     return gr.update(menu=menu, put={"form": {**form, "at": now}, "memory": False, "nonce": now})
 
 
-def _menu(context: Context, say: Language, own: Path) -> dict[str, Any]:
+def _menu(context: Context, say: Language, own: Path, spot: Spot) -> dict[str, Any]:
     """The menu as it is now; its time makes the widget hear of it also when nothing is new."""
-    return {**menu.catalogue(say, own), "adapters": laid.offered(context), "at": str(time.time_ns())}
+    found = menu.catalogue(say, own, steered=spot.steered)
+    return {**found, "adapters": laid.offered(context), "at": str(time.time_ns())}
 
 
 def _titles(say: Language, context: Context) -> Any:
     return gr.update(titles=menu.titles(say, presets.own_folder(context.runs)))
 
 
-def _changer(context: Context, say: Language) -> Callable[[gr.EventData], list[Any]]:
+def _changer(context: Context, say: Language, spot: Spot) -> Callable[[gr.EventData], list[Any]]:
     """Saves, renames, deletes or puts back one of a person's own presets; what undoes it goes back with the menu."""
     own = presets.own_folder(context.runs)
 
@@ -119,7 +150,7 @@ def _changer(context: Context, say: Language) -> Callable[[gr.EventData], list[A
         with watch.refusals(say):
             asked = event._data if isinstance(event._data, dict) else {}
             said = changed(own, say, asked)
-            return [gr.update(menu=_menu(context, say, own), undo=said), _titles(say, context)]
+            return [gr.update(menu=_menu(context, say, own, spot), undo=said), _titles(say, context)]
 
     return change
 
@@ -128,7 +159,8 @@ def changed(own: Path, say: Language, asked: dict[str, Any]) -> dict[str, Any]:
     """What became of a preset: the sentence, which choice stands now, and what undoes it. Raises BadInput, Missing."""
     does, id, label = (str(asked.get(name, "")) for name in ("do", "id", "label"))
     if does == "save":
-        kept = presets.save(own, str(asked.get("product", "")), label, _fields(asked), asked.get("diffusion"))
+        apart = asked.get("diffusion"), asked.get("control")
+        kept = presets.save(own, str(asked.get("product", "")), label, _fields(asked), *apart)
         return _said(say, "saved", kept, kept.id, {"do": "delete", "id": kept.id})
     if does == "rename":
         before = presets.get(id, own=own).label

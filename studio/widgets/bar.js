@@ -80,11 +80,12 @@ async function count() {
   const others = find(".bar-others"), words = props.words;
   try {
     const answer = await (await fetch(`${props.runs}?open=true&limit=${MOST}`)).json(), mine = props.value && props.value.run;
-    rows = answer.runs;
+    rows = answer.runs.filter((run) => run.task !== "annotate" || run.id === mine); // maps for the eye: nobody waits for them
+    const open = answer.open - (answer.runs.length - rows.length);
     for (const run of rows) if (run.state === "running") seen(run.id, run.done);
-    const more = answer.open - (rows.some((run) => run.id === mine) ? 1 : 0);
+    const more = open - (rows.some((run) => run.id === mine) ? 1 : 0);
     others.textContent = more ? words.others.replace("%", more.toLocaleString(language)) : "";
-    find(".bar-rest").textContent = answer.open > rows.length ? words.rest.replace("%", (answer.open - rows.length).toLocaleString(language)) : "";
+    find(".bar-rest").textContent = open > rows.length ? words.rest.replace("%", (open - rows.length).toLocaleString(language)) : "";
     list();
     if (root.dataset.state === "away") location.reload(); // the stream that results come by ended with the old server
   } catch (problem) {

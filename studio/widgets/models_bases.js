@@ -1,9 +1,9 @@
-// The bases on the Models tab: what each is, whether it is here, and fetching one that is not. A fetch is a run: this shows how
+// The bases and control nets on the Models tab: what each is, whether it is here, and fetching one that is not. A fetch is a run: this shows how
 // far it is, stops it, and says why it ended. Knows root, find, words, props, made, fill and gib of the script it stands in.
 
 const FETCHES = new Map(); // base -> the last run that fetched it, as the server tells it
 const asked = new Set(); // bases whose question stands open
-let bases = {};
+let bases = {}, nets = {};
 
 function fact(name, text) { const one = made("span", "mod-fact"); one.append(made("i", "", `${name}:`), ` ${text}`); return one; }
 
@@ -12,8 +12,10 @@ function facts(one) {
   const tasks = (one.tasks || []).map((task) => words[`task_${task}`]).join(", ");
   line.append(fact(words.family, one.family));
   if (tasks) line.append(fact(words.tasks, tasks));
+  if (one.kinds && one.kinds.length) line.append(fact(words.reads, one.kinds.map((kind) => `${words.kinds[kind]} (${kind})`).join(", ")));
   if (one.resolution) line.append(fact(words.resolution, `${one.resolution} px`));
-  if (one.size_bytes) line.append(fact(words.on_disk, gib(one.size_bytes)), fact(words.in_memory, gib(one.memory_bytes)));
+  if (one.size_bytes) line.append(fact(words.on_disk, gib(one.size_bytes)));
+  if (one.size_bytes && one.memory_bytes) line.append(fact(words.in_memory, gib(one.memory_bytes)));
   line.append(fact(words.licence, one.licence));
   if (one.from) line.append(fact(words.from, one.from));
   return line;
@@ -77,8 +79,8 @@ function progress(one, run) {
 
 function state(one) {
   if (one.state !== "ready") return `${words[`is_${one.state}`]}: ${one.text}`;
-  if (!one.size_bytes) return words.no_weights;
-  return one.layout === "folder" ? words.is_ready : one.text[0].toUpperCase() + one.text.slice(1);
+  if (!one.size_bytes && !one.kinds) return words.no_weights;
+  return one.layout === "folder" || one.kinds ? words.is_ready : one.text[0].toUpperCase() + one.text.slice(1);
 }
 
 function base(one) {
@@ -104,8 +106,10 @@ function base(one) {
 }
 
 // Ready ones first. Only lines that say something else than before are made anew, so that what has the focus stays.
-function draw_bases() {
-  const box = find(".mod-list"), order = Object.values(bases).sort((a, b) => b.ready - a.ready);
+function draw_bases() { draw_list(find(".mod-list"), bases); draw_list(find(".mod-nets"), nets); }
+
+function draw_list(box, all) {
+  const order = Object.values(all).sort((a, b) => b.ready - a.ready);
   const here = new Map([...box.children].map((line) => [line.dataset.base, line]));
   const focus = document.activeElement && document.activeElement.closest && document.activeElement.closest(".mod-base");
   const lines = order.map((one) => {
@@ -114,15 +118,16 @@ function draw_bases() {
   });
   if (lines.length === box.children.length && lines.every((line, place) => line === box.children[place])) return;
   box.replaceChildren(...lines);
-  if (focus && !root.contains(document.activeElement)) {
+  if (focus && here.has(focus.dataset.base) && !root.contains(document.activeElement)) {
     const again = lines.find((line) => line.dataset.base === focus.dataset.base), button = again && again.querySelector("button");
     if (button) button.focus();
   }
 }
 
 async function list() {
-  const found = await (await fetch(`${props.bases}?language=${props.language}`)).json();
+  const [found, steering] = await Promise.all([props.bases, props.nets].map(async (all) => (await fetch(`${all}?language=${props.language}`)).json()));
   bases = Object.fromEntries(found.map((one) => [one.name, one]));
+  nets = Object.fromEntries(steering.map((one) => [one.name, one]));
 }
 
 async function renew() {
