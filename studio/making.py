@@ -37,10 +37,10 @@ LIMITS = {
     "guidance_end": Limits(),
     "scheduler": Limits(),
     "clip_skip": Limits(high=4),
+    "adapter_scale": Limits(),
+    "prompt_noise": Limits(),
     "batch_size": Limits(),
 }
-PAIR = {"adapter_scale": Limits(), "prompt_noise": Limits()}
-"""What only pairs are asked for, beside those fields of LIMITS that they share."""
 WORDS = ("base", "prompt", "prompts", "prefix", "negative_prompt", "image", "images", "adapters")
 
 
@@ -51,12 +51,12 @@ def controls(say: Language) -> dict[str, dict[str, Any]]:
     found["negative_preset"] |= {"kind": "choice", "choices": lists}
     help = say.data(f"help.{Text.origin('base')}.base", Text.model_fields["base"].description or "")
     base = {"label": say("fields.base.label"), "help": help, "start": "", "kind": "choice", "choices": []}
-    return {"base": base, **found, **form.controls(say, Dual, PAIR)}
+    return {"base": base, **found}
 
 
 def paired() -> list[str]:
     """The fields of the form that pairs of part and mask are asked with."""
-    return [name for name in (*LIMITS, *PAIR) if name in Dual.model_fields]
+    return [name for name in LIMITS if name in Dual.model_fields]
 
 
 def offered(context: Context, say: Language, project: Any) -> dict[str, Any]:

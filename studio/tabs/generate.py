@@ -48,7 +48,6 @@ def _draw(say: Language) -> Any:
         menu=NOTHING,
         fields=making.controls(say),
         paired=making.paired(),
-        pairs_alone=list(making.PAIR),
         samples=pictures.strip(say),
         put=None,
         told={},

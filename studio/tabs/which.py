@@ -42,6 +42,8 @@ LIMITS = {
     "num_inference_steps": Limits(high=100),
     "scheduler": Limits(),
     "clip_skip": Limits(high=4),
+    "adapter_scale": Limits(),
+    "prompt_noise": Limits(),
     "num_candidates": Limits(high=8),
     "select": Limits(),
     "attention_maps": Limits(),

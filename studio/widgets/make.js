@@ -78,7 +78,7 @@ function draw() {
   draw_bases();
   for (const [name, control] of Object.entries(controls)) {
     if (DEFAULTS.includes(name) && base && !pairs()) usual_of(control, base.defaults[name]);
-    control.box.hidden = pairs() ? !props.paired.includes(name) : props.pairs_alone.includes(name);
+    control.box.hidden = pairs() && !props.paired.includes(name);
     control.show(fields[name], FREE.includes(name) ? fields[name] : props.fields[name].start, false);
   }
   for (const name of ["width", "height"]) controls[name].input.placeholder = task === "text" && base?.resolution && !pairs() ? `${base.resolution}` : props.fields[name].auto;

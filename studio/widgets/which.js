@@ -4,7 +4,7 @@
 
 const find = (selector) => root.querySelector(selector);
 const AREA = ["severity", "light", "prompt", "padding_px", "feather_px"], DRAWN = ["severity", "light"];
-const DIFFUSED = ["negative_prompt", "guidance_scale", "guidance_rescale", "guidance_start", "guidance_end", "num_inference_steps", "scheduler", "clip_skip", "num_candidates", "select", "attention_maps"];
+const DIFFUSED = ["negative_prompt", "guidance_scale", "guidance_rescale", "guidance_start", "guidance_end", "num_inference_steps", "scheduler", "clip_skip", "adapter_scale", "prompt_noise", "num_candidates", "select", "attention_maps"];
 const ONCE = ["base", "strength", "num_images", "seed", "label", ...DIFFUSED];
 const PLACES = { severity: ".wh-rows", strength: ".wh-rows", num_images: ".wh-seeds", seed: ".wh-seeds", prompt: ".wh-rows", light: ".wh-area", feather_px: ".wh-area", padding_px: ".wh-area", base: ".wh-base", label: ".wh-picture", ...Object.fromEntries(DIFFUSED.map((name) => [name, ".wh-steps"])) };
 const FREE = ["num_images", "seed", "recipe", ...(props.steers ? ["base"] : [])]; // of these nobody has a usual value
