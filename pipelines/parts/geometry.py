@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from pipelines.core.noise import blur
-from pipelines.parts import lighting
+from pipelines.parts import crop, lighting
 from pipelines.parts.conditions import relief
 
 DEEP = ("hole", "missing")
@@ -17,6 +17,8 @@ BOWL = 0.8
 """Depth of such a one against its radius."""
 SHARE = 0.4
 """How much of a depth map's whole range the deepest defect takes."""
+SLOPED_PX = 2
+"""How far past a relief its slopes reach."""
 SOFT_PX = 2.0
 """Width of an outline: nets for soft edges were shown blurred ones."""
 
@@ -53,10 +55,11 @@ def into_normals(map: np.ndarray, height: np.ndarray) -> np.ndarray:
     """The slopes of the relief on top of those of the surface."""
     if not height.any():
         return map
-    own, laid = relief.normals_of(map), lighting.normals(height)
+    window = crop.around(height != 0, SLOPED_PX).window
+    own, laid = relief.normals_of(map[window]), lighting.normals(height[window])
     slopes = own[..., :2] / np.maximum(own[..., 2:], 0.05) + laid[..., :2] / np.maximum(laid[..., 2:], 0.05)
     both = np.concatenate([slopes, np.ones_like(slopes[..., :1])], axis=2)
-    changed = np.abs(laid[..., :2]).max(axis=2, keepdims=True) > 0
-    return np.where(changed, relief.normal_map(both / np.linalg.norm(both, axis=2, keepdims=True)), map).astype(
-        np.float32
-    )
+    leaning = relief.normal_map(both / np.linalg.norm(both, axis=2, keepdims=True))
+    changed, found = np.abs(laid[..., :2]).max(axis=2, keepdims=True) > 0, map.copy()
+    found[window] = np.where(changed, leaning, map[window])
+    return found
