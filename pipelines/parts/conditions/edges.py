@@ -27,14 +27,16 @@ class Pen:
     """From how many times its surroundings an edge begins to show, and where it is white."""
     floor: float
     """Energy that no surroundings are taken to be below: 8-bit steps and a sensor's noise."""
+    ceiling: float
+    """Energy that none are taken to be above: a mesh is nothing but edges, and they are to be seen."""
     shortest_px: float
     """What is shorter is a speck."""
     width_px: float
     """Sigma of the stroke that is drawn along a crest."""
 
 
-SOFT = Pen(scales_px=(1.3, 2.3, 4.5), stands_out=(1.6, 4.5), floor=0.009, shortest_px=14, width_px=1.2)
-FINE = Pen(scales_px=(0.8, 1.6), stands_out=(1.8, 3.8), floor=0.012, shortest_px=10, width_px=0.6)
+SOFT = Pen(scales_px=(1.3, 2.3, 4.5), stands_out=(1.6, 4.5), floor=0.009, ceiling=0.05, shortest_px=14, width_px=1.2)
+FINE = Pen(scales_px=(0.8, 1.6), stands_out=(1.8, 3.8), floor=0.012, ceiling=0.06, shortest_px=10, width_px=0.6)
 STEP = 2**0.5
 """Weight of first derivatives beside second ones: with this, a stroke has no second crest at its side."""
 SURROUND_PX = 50.0
@@ -65,7 +67,7 @@ def _drawn(picture: np.ndarray, pen: Pen) -> np.ndarray:
     total = np.zeros(picture.shape[:2], np.float32)
     for width_px in pen.scales_px:
         energy, across, down = _energy(picture, width_px * scale)
-        shown = smoothstep(*pen.stands_out, _crest(energy, across, down) / _surround(energy, scale, pen.floor))
+        shown = smoothstep(*pen.stands_out, _crest(energy, across, down) / _surround(energy, scale, pen))
         total += blur(_long(shown, pen.shortest_px * scale), max(pen.width_px * scale, 0.5))
     full = 2.5 * max(pen.width_px * scale, 0.5)  # what the blur of a line one pixel wide takes away
     return np.clip(total * np.float32(GAIN * full / len(pen.scales_px)), 0, 1)
@@ -97,10 +99,10 @@ def _crest(strength: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.nda
     return np.where((strength >= beside[0]) & (strength > beside[1]), strength, np.float32(0))
 
 
-def _surround(strength: np.ndarray, scale: float, floor: float) -> np.ndarray:
-    """What an edge must stand out of: the mean strength around it, at least the picture's own, at least a floor."""
+def _surround(strength: np.ndarray, scale: float, pen: Pen) -> np.ndarray:
+    """What an edge must stand out of: the mean strength around it, at least the picture's own, within the pen's bounds."""
     around = np.maximum(blur(strength, SURROUND_PX * scale), np.float32(np.median(strength)))
-    return np.maximum(around, np.float32(floor))
+    return np.clip(around, np.float32(pen.floor), np.float32(pen.ceiling))
 
 
 def _long(shown: np.ndarray, shortest: float) -> np.ndarray:
