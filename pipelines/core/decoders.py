@@ -21,10 +21,14 @@ AS_STORED = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION
 EVERYTHING = cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION
 
 
-def decode(data: bytes, header: Header, name: str) -> np.ndarray:
-    """HxW or HxWx3 RGB, uint8 or uint16, upright, without alpha. Raises BadInput for damage and for transparency."""
+def decode(data: bytes, header: Header, name: str, *, over_black: bool = False) -> np.ndarray:
+    """HxW or HxWx3 RGB, uint8 or uint16, upright, without alpha. Raises BadInput for damage and for transparency.
+
+    `over_black`: a PNG of colours that is transparent is laid on black instead.
+    """
+    laid = over_black and header.format == "png" and header.alpha and header.colour != "grey"
     try:
-        pixels = DECODERS[header.format](data, header, name)
+        pixels = _laid(data, header, name) if laid else DECODERS[header.format](data, header, name)
     except (cv2.error, OSError, ValueError, SyntaxError) as error:  # Pillow says SyntaxError for a broken file
         if isinstance(error, BadInput):
             raise
@@ -39,6 +43,18 @@ def _png(data: bytes, header: Header, name: str) -> np.ndarray:
     if header.alpha and header.colour == "grey":
         _no_grey_key(data, header, name)
     return _turned(_by_opencv(data, header, name), header.orientation)
+
+
+def _laid(data: bytes, header: Header, name: str) -> np.ndarray:
+    """A transparent PNG on black: each colour as much as it covers."""
+    png.check(data, name)
+    pixels = _whole(cv2.imdecode(np.frombuffer(data, np.uint8), EVERYTHING), name, header, data)
+    if pixels.ndim == 3 and pixels.shape[2] == 4:
+        most = np.iinfo(pixels.dtype).max
+        pixels = (pixels[..., :3] * (pixels[..., 3:] / np.float32(most)) + 0.5).astype(pixels.dtype)
+    if pixels.ndim == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+    return _turned(pixels, header.orientation)
 
 
 def _jpeg(data: bytes, header: Header, name: str) -> np.ndarray:

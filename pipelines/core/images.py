@@ -61,8 +61,11 @@ class Picture:
         return self.pixels.ndim == 2
 
 
-def read(path: Path, *, max_pixels: int = MAX_PIXELS, name: str | None = None) -> Picture:
-    """The picture in a file, by its content. `name` is what sentences call it. Raises BadInput, Missing."""
+def read(path: Path, *, max_pixels: int = MAX_PIXELS, name: str | None = None, over_black: bool = False) -> Picture:
+    """The picture in a file, by its content. `name` is what sentences call it. Raises BadInput, Missing.
+
+    `over_black` lays a transparent PNG on black, which is for labels alone: a photograph with holes is refused.
+    """
     name = files.plain_name(name or path.name)
     with files.reading(path, name) as file:
         headers.read(file, name, max_pixels)
@@ -72,14 +75,14 @@ def read(path: Path, *, max_pixels: int = MAX_PIXELS, name: str | None = None) -
             raise BadInput(f"{name} is {files.size(size)}; up to {files.size(most)} are read: save it as PNG")
         file.seek(0)
         data = file.read()
-    return decode(data, name, max_pixels=max_pixels)
+    return decode(data, name, max_pixels=max_pixels, over_black=over_black)
 
 
-def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def decode(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS, over_black: bool = False) -> Picture:
     """The picture in a file's bytes. Raises BadInput naming the file, what is wrong with it, and what would do."""
     name = files.plain_name(name)
     header = headers.read(io.BytesIO(data), name, max_pixels)
-    pixels = decoders.decode(data, header, name)
+    pixels = decoders.decode(data, header, name, over_black=over_black)
     return Picture(pixels, name, hashlib.sha256(data).hexdigest(), header.format)
 
 

@@ -66,7 +66,6 @@ class Preset:
         unsaid = GUIDED if family in TAUGHT else ()
         return {**self.fields, **{name: value for name, value in self.diffusion.items() if name not in unsaid}}
 
-
     def asks(self, task: str, base: Any = None) -> dict[str, Any]:
         """What it asks of a request of this task. One that paints also steers, by the maps of its `control`.
 

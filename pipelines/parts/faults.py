@@ -86,7 +86,7 @@ def look(root: Path, layout: str = "auto", tick: Callable[[int, int], None] | No
     return Findings(root, layout, tuple(examples), tuple(faults))
 
 
-def _read(path: Path, seen: _Look) -> images.Picture | None:
+def _read(path: Path, seen: _Look, *, over_black: bool = False) -> images.Picture | None:
     """A file's picture, with its header put down; else a fault that says why there is none."""
     name = seen.name(path)
     start = b""
@@ -97,7 +97,7 @@ def _read(path: Path, seen: _Look) -> images.Picture | None:
         with files.reading(path, path.name) as file:
             start = file.read(16)
             header = headers.read(file, path.name)
-        picture = images.read(path)
+        picture = images.read(path, over_black=over_black)
     except (Problem, OSError) as error:
         cut = isinstance(error, BadInput) and headers.format_of(start) is not None and "cut short" in str(error)
         text = str(error).removeprefix(path.name).strip() if str(error).startswith(path.name) else f"- {error}"
@@ -131,7 +131,7 @@ def _picture(path: Path, seen: _Look) -> None:
 def _mask(example: Example, seen: _Look) -> mask_faults.Seen | None:
     """Where the picture cannot be read there is nothing to hold the mask against."""
     assert example.mask is not None
-    picture = _read(example.mask, seen)
+    picture = _read(example.mask, seen, over_black=example.reading.marks == "colour")
     if picture is None or example.image not in seen.prints:
         return None
     header, image = seen.headers[example.mask], seen.headers[example.image]
@@ -146,6 +146,13 @@ def _boxes(example: Example, seen: _Look) -> None:
         return
     width, height = header.width, header.height
     for box in example.boxes:
+        if box.runs is not None and (box.runs.width, box.runs.height) != (width, height):
+            text = (
+                f"{seen.name(example.image)} is {width} x {height} px and its mask of {box.defect} {box.runs.width} x"
+                f" {box.runs.height}: draw it on that very picture, or leave the picture out"
+            )
+            seen.faults.append(Fault("size_mismatch", (example.image,), text, ("leave_out",)))
+            continue
         edges = f"({box.x0}, {box.y0}) to ({box.x1}, {box.y1})"
         name = f"{seen.name(example.image)}: the box of {box.defect} from {edges}"
         if box.x1 <= box.x0 or box.y1 <= box.y0:

@@ -43,7 +43,7 @@ def look(
     """The faults of a mask that is read, and what `inverted` needs. `known` is the picture's own print."""
     assert example.mask is not None
     faults: list[Fault] = []
-    name, reading, index = named(example.mask, root), example.reading, example.reading.marks == "index"
+    name, reading, index = named(example.mask, root), example.reading, example.reading.marks in ("index", "colour")
     shape = image.height, image.width
 
     def add(kind: str, sentence: str, *choices: Choice, instead: str = "") -> None:

@@ -230,6 +230,7 @@ REAL: dict[str, dict[str, int]] = {
     "NEU-DET-yolo": {},
     "NEU_Seg": {},
     "DeepPCB": {},
+    "aws_cookie": {},
 }
 
 

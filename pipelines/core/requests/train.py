@@ -12,12 +12,12 @@ from pipelines.core.requests.base import ADAPTER, File, Lane, Request
 from pipelines.core.requests.diffusion import Prompt
 from pipelines.core.requests.generate import SEED_MAX, Base
 
-LAYOUTS = ("mvtec", "defectfill", "magnetic_tile", "voc", "yolo", "coco", "paired", "captioned", "run")
 MOST_STEPS = 1_000_000
 MOST_VIEWS = 256
 
 Layout = Literal[
-    "auto", "mvtec", "defectfill", "magnetic_tile", "voc", "yolo", "coco", "paired", "captioned", "run"
+    "auto", "mvtec", "defectfill", "visa", "magnetic_tile", "deeppcb", "elpv", "voc", "yolo", "coco", "labelme", "cvat",
+    "sagemaker", "matlab", "imagefolder", "paired", "captioned", "run",
 ]  # fmt: skip
 Choice = Literal["leave_out", "use", "mend"]
 Kind = Literal["lora", "dora", "loha", "lokr"]

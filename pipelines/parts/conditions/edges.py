@@ -100,7 +100,7 @@ def _crest(strength: np.ndarray, across: np.ndarray, down: np.ndarray) -> np.nda
 
 
 def _surround(strength: np.ndarray, scale: float, pen: Pen) -> np.ndarray:
-    """What an edge must stand out of: the mean strength around it, at least the picture's own, within the pen's bounds."""
+    """What an edge must stand out of: the mean strength around it, at least the picture's own; bounded by the pen."""
     around = np.maximum(blur(strength, SURROUND_PX * scale), np.float32(np.median(strength)))
     return np.clip(around, np.float32(pen.floor), np.float32(pen.ceiling))
 

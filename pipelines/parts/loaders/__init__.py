@@ -8,12 +8,20 @@ from pipelines.core.errors import BadInput, Missing
 from pipelines.parts.loaders import (
     captioned,
     coco,
+    cvat,
+    deeppcb,
     defectfill,
+    elpv,
+    imagefolder,
+    labelme,
     magnetic_tile,
+    matlab,
     mvtec,
     paired,
     run,
+    sagemaker,
     tree,
+    visa,
     voc,
     yolo,
 )
@@ -38,10 +46,18 @@ LOADERS: dict[str, Loader] = {
     "run": Loader("run of the studio", run.fits, run.load),
     "defectfill": Loader("DefectFill (train/defective)", defectfill.fits, defectfill.load),
     "mvtec": Loader("MVTec AD (test/<defect>, ground_truth)", mvtec.fits, mvtec.load),
+    "visa": Loader("VisA (<object>/Data/Images/Anomaly, Data/Masks)", visa.fits, visa.load),
     "magnetic_tile": Loader("magnetic tiles (MT_<defect>/Imgs)", magnetic_tile.fits, magnetic_tile.load),
+    "deeppcb": Loader("DeepPCB (<number>_test.jpg, <folder>_not/*.txt)", deeppcb.fits, deeppcb.load),
+    "elpv": Loader("ELPV (labels.csv)", elpv.fits, elpv.load),
+    "sagemaker": Loader("SageMaker Ground Truth (*.manifest)", sagemaker.fits, sagemaker.load),
+    "cvat": Loader("CVAT for images (annotations.xml)", cvat.fits, cvat.load),
+    "labelme": Loader("LabelMe (*.json beside the pictures)", labelme.fits, labelme.load),
     "coco": Loader("COCO (annotations/*.json)", coco.fits, coco.load),
-    "voc": Loader("Pascal VOC (Annotations/*.xml)", voc.fits, voc.load),
+    "voc": Loader("Pascal VOC (Annotations/*.xml, SegmentationClass)", voc.fits, voc.load),
     "yolo": Loader("YOLO (data.yaml, labels/*.txt)", yolo.fits, yolo.load),
+    "matlab": Loader("MATLAB masks (*.mat)", matlab.fits, matlab.load),
+    "imagefolder": Loader("imagefolder (train/<class>, metadata.csv)", imagefolder.fits, imagefolder.load),
     "paired": Loader("images/ and masks/", paired.fits, paired.load),
     "captioned": Loader("pictures in folders", captioned.fits, captioned.load),
 }
@@ -53,7 +69,7 @@ def detect(root: Path) -> str:
         raise Missing(f"there is no folder {root.name} in {root.parent}: name the data set's folder")
     several = [folder for folder in tree.folders(root) if mvtec.fits(folder) or defectfill.fits(folder)]
     found = next((key for key, loader in LOADERS.items() if loader.fits(root)), None)
-    if several and found in (None, "captioned", "paired"):
+    if several and found in (None, "captioned", "imagefolder", "paired"):
         raise BadInput(
             f"{root.name} holds {len(several)} data sets ({_some([folder.name for folder in several])}):"
             f" name one of them, such as {root.name}/{several[0].name}"

@@ -1,4 +1,7 @@
-"""COCO: boxes and polygons of many pictures in one JSON file. Of run-length masks only the boxes are read."""
+"""COCO: boxes, polygons and run-length masks of many pictures in one JSON file.
+
+Run lengths come as numbers, or as the text that COCO's own tools write; both are read to the pixel.
+"""
 
 import json
 import re
@@ -9,7 +12,7 @@ from typing import Any
 
 from pipelines.core import files, layouts
 from pipelines.core.errors import BadInput
-from pipelines.parts.loaders import tree
+from pipelines.parts.loaders import drawn, tree
 from pipelines.parts.loaders.example import Box, Example
 from pipelines.parts.loaders.tree import Report
 
@@ -101,7 +104,7 @@ def _image(table: Path, root: Path, name: str) -> Path | None:
 
 
 def _boxes(annotations: list[dict[str, Any]], names: dict[int, str]) -> tuple[tuple[Box, ...], set[object]]:
-    """One box for each polygon of an annotation, else its bbox (x, y, width, height)."""
+    """One box for each polygon of an annotation, one for its run lengths, else its bbox (x, y, width, height)."""
     found: list[Box] = []
     beyond: set[object] = set()
     for annotation in annotations:
@@ -109,9 +112,15 @@ def _boxes(annotations: list[dict[str, Any]], names: dict[int, str]) -> tuple[tu
         if name is None:
             beyond.add(annotation["category_id"])
             continue
-        x, y, width, height = map(float, annotation["bbox"])
         polygons = annotation.get("segmentation")
+        if isinstance(polygons, dict) and "counts" in polygons:
+            tall, wide = map(int, polygons["size"])
+            counts = polygons["counts"]
+            lengths = unpacked(counts) if isinstance(counts, str) else counts
+            found.append(drawn.of_lengths(lengths, (tall, wide), name))
+            continue
         if not isinstance(polygons, list) or not polygons:
+            x, y, width, height = map(float, annotation["bbox"])
             found.append(Box(round(x), round(y), round(x + width), round(y + height), name))
             continue
         for flat in polygons:
@@ -120,3 +129,26 @@ def _boxes(annotations: list[dict[str, Any]], names: dict[int, str]) -> tuple[tu
             far = ceil(max(columns)), ceil(max(rows))
             found.append(Box(floor(min(columns)), floor(min(rows)), *far, name, outline))
     return tuple(found), beyond
+
+
+def unpacked(text: str) -> list[int]:
+    """The numbers in a compressed `counts`: five bits a character, least first, from the third on less the one before
+    the last (rleFrString of COCO's maskApi). Raises ValueError.
+    """
+    found: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 30:
+            raise ValueError(f"its counts hold {character!r}, which COCO's tools never write")
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        found.append(value + (found[-2] if len(found) > 2 else 0))
+        value = shift = 0
+    if shift:
+        raise ValueError("its counts end in the middle of a number")
+    return found

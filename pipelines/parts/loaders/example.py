@@ -6,7 +6,20 @@ from typing import Literal
 
 Choice = Literal["leave_out", "use", "mend"]
 Part = Literal["", "train", "val", "test"]
-Marks = Literal["bright", "other", "index"]
+Marks = Literal["bright", "other", "index", "colour"]
+
+
+@dataclass(frozen=True)
+class Runs:
+    """A mask that is no file: how many pixels of the picture are unmarked and marked in turn, down its columns.
+
+    So COCO and MATLAB count. It is unrolled when it is looked at, by `reading.mask_of`.
+    """
+
+    height: int
+    width: int
+    lengths: bytes
+    """uint32 in the machine's order, the unmarked ones first; a tenth of what numbers take."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +33,8 @@ class Box:
     defect: str
     outline: tuple[tuple[float, float], ...] = ()
     """Corners (x, y) of the polygon that the label is; empty where it is the rectangle."""
+    runs: Runs | None = None
+    """The label's pixels, where it is neither a rectangle nor a polygon."""
 
 
 @dataclass(frozen=True)
@@ -27,8 +42,13 @@ class Reading:
     """How a mask file becomes a mask. Nothing on the disk is changed: a mend is another reading."""
 
     marks: Marks = "bright"
-    """`bright`: above the middle. `other`: every colour but the border's commonest. `index`: the value `index`."""
+    """`bright`: above the middle. `other`: every colour but the border's commonest. `index`: the value `index`.
+
+    `colour`: the colour `index`, 0xRRGGBB, on black where the file is transparent.
+    """
     index: int = 0
+    others: tuple[int, ...] = ()
+    """What else a file of colours holds, its background too: each pixel is of the nearest. Empty: `index` exactly."""
     inverted: bool = False
     """Turned over after it was read."""
     turned: int = 1

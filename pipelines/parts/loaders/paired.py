@@ -42,8 +42,8 @@ def load(root: Path, report: Report) -> Iterator[Example]:
         yield from examples
         return
     values = {mask: _values(mask) for mask in masks}
-    names = _names(root)
-    known = set(names) if names else _known([found for found in values.values() if found is not None])
+    called = names(root)
+    known = set(called) if called else _known([found for found in values.values() if found is not None])
     for example in examples:
         found = values.get(example.mask) if example.mask is not None else None
         if found is None:
@@ -55,7 +55,7 @@ def load(root: Path, report: Report) -> Iterator[Example]:
         if not inside:
             yield replace(example, defect="", reading=Reading("index"))
         for value in inside:
-            yield replace(example, defect=names.get(value, str(value)), reading=Reading("index", value))
+            yield replace(example, defect=called.get(value, str(value)), reading=Reading("index", value))
 
 
 def _all(root: Path, report: Report) -> Iterator[Example]:
@@ -116,7 +116,8 @@ def _values(mask: Path) -> set[int] | None:
     return {int(value) for value in np.unique(pixels)} - {0, IGNORED} if pixels.ndim == 2 else None
 
 
-def _names(root: Path) -> dict[int, str]:
+def names(root: Path) -> dict[int, str]:
+    """What class numbers are called, from 1 on, by a list in the data set's folder."""
     path = next((root / name for name in LISTS if (root / name).is_file()), None)
     if path is None:
         return {}

@@ -1,11 +1,16 @@
-"""From an example to its mask: a file read as its `Reading` says, else boxes filled. Knows no layout."""
+"""From an example to its mask: a file read as its `Reading` says, else boxes, outlines and runs filled.
+
+Knows no layout.
+"""
+
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from pipelines.core import decoders, images
 from pipelines.core.errors import BadInput
-from pipelines.parts.loaders.example import Box, Example, Reading
+from pipelines.parts.loaders.example import Box, Example, Reading, Runs
 
 OTHER = 48
 """By how many of 255 levels a colour differs from the background's in some channel: beyond what JPEG adds to it."""
@@ -18,7 +23,7 @@ def mask_of(example: Example, shape: tuple[int, int]) -> np.ndarray:
     or of another size; Missing.
     """
     if example.mask is not None:
-        pixels = images.read(example.mask).pixels
+        pixels = pixels_of(example.mask, example.reading)
         found = placed(marked(pixels, example.reading), example.reading, shape)
         if found.shape != shape:
             raise BadInput(
@@ -27,13 +32,27 @@ def mask_of(example: Example, shape: tuple[int, int]) -> np.ndarray:
                 "mask",
             )
         return found
+    for box in example.boxes:
+        if box.runs is not None and (box.runs.height, box.runs.width) != shape:
+            raise BadInput(
+                f"the mask of {box.defect} is {box.runs.width} x {box.runs.height} px and {example.image.name}"
+                f" {shape[1]} x {shape[0]}: draw it on that very picture",
+                "mask",
+            )
     return filled(example.boxes, shape)
+
+
+def pixels_of(mask: Path, reading: Reading) -> np.ndarray:
+    """The pixels of a mask file, HxW or HxWx3. One of colours may be drawn on nothing. Raises BadInput, Missing."""
+    return images.read(mask, over_black=reading.marks == "colour").pixels
 
 
 def marked(pixels: np.ndarray, reading: Reading) -> np.ndarray:
     """bool HxW of a mask's pixels, HxW or HxWx3 of uint8 or uint16, by `marks` and `inverted` alone."""
     if reading.marks == "index":
         found = pixels == reading.index if reading.index and pixels.ndim == 2 else np.zeros(pixels.shape[:2], bool)
+    elif reading.marks == "colour":
+        found = _coloured(pixels, reading)
     elif reading.marks == "bright" or _grey(pixels):
         level = np.iinfo(pixels.dtype).max // 2 if reading.marks == "bright" or pixels.ndim == 3 else 0
         found = (pixels.max(axis=2) if pixels.ndim == 3 else pixels) > level
@@ -58,13 +77,46 @@ def placed(mask: np.ndarray, reading: Reading, shape: tuple[int, int]) -> np.nda
 
 
 def filled(boxes: tuple[Box, ...], shape: tuple[int, int]) -> np.ndarray:
-    """bool HxW: rectangles and polygons, as far as they lie inside."""
+    """bool HxW: rectangles and polygons, as far as they lie inside, and runs of that very size."""
     found = np.zeros(shape, bool)
     for box in boxes:
+        if box.runs is not None:
+            found |= unrolled(box.runs)
+            continue
         left, top = max(box.x0, 0), max(box.y0, 0)
         window = found[top : max(box.y1, 0), left : max(box.x1, 0)]
         window |= _polygon(box, left, top, window.shape) if box.outline and window.size else True
     return found
+
+
+def unrolled(runs: Runs) -> np.ndarray:
+    """bool HxW."""
+    lengths = np.frombuffer(runs.lengths, np.uint32)
+    return np.repeat(np.arange(len(lengths)) % 2 > 0, lengths).reshape(runs.width, runs.height).T
+
+
+def packed(pixels: np.ndarray) -> np.ndarray:
+    """Colours as 0xRRGGBB, int32 HxW, of uint8 HxW or HxWx3."""
+    wide = pixels.astype(np.int32)
+    return wide * 0x010101 if wide.ndim == 2 else (wide[..., 0] << 16) + (wide[..., 1] << 8) + wide[..., 2]
+
+
+def _coloured(pixels: np.ndarray, reading: Reading) -> np.ndarray:
+    if pixels.dtype != np.uint8:
+        pixels = (pixels >> 8).astype(np.uint8)
+    found = packed(pixels)
+    marked = np.asarray(found == reading.index)
+    others = [other for other in reading.others if other != reading.index]
+    blended = ~np.isin(found, [reading.index, *others]) if others else np.zeros_like(marked)
+    if blended.any():
+        colours = np.stack([found[blended] >> shift & 255 for shift in (16, 8, 0)], axis=1)
+
+        def far(colour: int) -> np.ndarray:
+            return np.asarray(((colours - (colour >> 16, colour >> 8 & 255, colour & 255)) ** 2).sum(axis=1))
+
+        here = far(reading.index)
+        marked[blended] = np.logical_and.reduce([here < far(other) for other in others])
+    return marked
 
 
 def _polygon(box: Box, left: int, top: int, shape: tuple[int, ...]) -> np.ndarray:

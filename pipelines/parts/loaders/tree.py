@@ -1,11 +1,12 @@
 """What loaders share: a folder's pictures in order, parts and groups told by names, texts. Knows no layout."""
 
 import csv
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from pipelines.core import headers
+from pipelines.core import files, headers
 from pipelines.core.errors import BadInput
 from pipelines.parts.loaders.example import Fault, Part
 
@@ -91,6 +92,39 @@ def sources(root: Path) -> dict[Path, str]:
             ) from error
         return found
     return {}
+
+
+def place(name: str, base: Path, root: Path) -> Path | None:
+    """The file that a label in `base` calls `name`; None where there is none, or the name leads out of `root`."""
+    there = Path(os.path.normpath(base / name.replace("\\", "/")))
+    try:
+        return there if files.inside(root, there.relative_to(root).as_posix()).is_file() else None
+    except (BadInput, ValueError, OSError):
+        return None
+
+
+def long_text(path: Path, most: int) -> str:
+    """A long text file of labels, which may hold many pictures' or a picture itself. Raises BadInput."""
+    size = path.stat().st_size
+    if size > most:
+        raise BadInput(f"{path.name} has {files.size(size)}, and up to {files.size(most)} are read: divide it")
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{path.name} is not UTF-8 (byte {error.start} is 0x{error.object[error.start]:02x}): save it as UTF-8"
+        ) from error
+
+
+def holds(path: Path, *words: bytes) -> bool:
+    """Whether words stand in the first or last 64 kB of a file. Raises Problem."""
+    with files.reading(path, path.name) as file:
+        data = file.read(65_536)
+        end = file.seek(0, os.SEEK_END)
+        if end > 65_536:
+            file.seek(max(65_536, end - 65_536))
+            data += file.read()
+    return all(word in data for word in words)
 
 
 def named(path: Path, root: Path) -> str:

@@ -16,6 +16,7 @@ from pipelines.parts.exporters import EXPORTERS, Book, Entry
 from pipelines.parts.loaders import LOADERS, Example, Fault, detect, load, mask_of
 from tests import flawed_sets, pictures
 from tests.flawed_sets import HEIGHT, WIDTH, place, put, spot
+from tests.parts.loaders.test_others import SETS
 from tests.runs import hard, write
 
 SHAPE = (HEIGHT, WIDTH)
@@ -90,7 +91,7 @@ def test_a_layout_is_known_and_read(
 
 
 def test_every_layout_is_tried() -> None:
-    assert {layout for _, layout, _ in TREES} | {"run"} == set(LOADERS)
+    assert {layout for _, layout, _ in (*TREES, *SETS)} | {"run"} == set(LOADERS)
 
 
 @pytest.mark.parametrize("make", [flawed_sets.voc, flawed_sets.yolo, flawed_sets.coco])
@@ -208,7 +209,7 @@ def entries(runs: Path) -> list[Entry]:
         ("coco", "coco", True),
         ("yolo-seg", "yolo", True),
         ("yolo", "yolo", False),
-        ("voc", "voc", False),
+        ("voc", "voc", True),
     ],
 )
 def test_an_export_of_ours_is_read_back(
