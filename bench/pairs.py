@@ -84,7 +84,9 @@ def main(arguments: list[str] | None = None) -> int:
             bench.begin()
             run = bench.ask("pairs", PAIR)
             wanted = {"task": "dual", "model": run.name, "num_images": MADE, "num_inference_steps": 25, "seed": 11}
-            made = bench.make({**wanted, "guidance_scale": 1.0, "adapter_scale": 1.5, "scheduler": "ddim", "batch_size": 4})
+            made = bench.make(
+                {**wanted, "guidance_scale": 1.0, "adapter_scale": 1.5, "scheduler": "ddim", "batch_size": 4}
+            )
         except Cancelled:
             print(f"time is up: call again with {out} to go on")
             return 1

@@ -3,13 +3,14 @@
 `python -m bench.steering OUT [--minutes N]`, on the CPU, after `python -m bench.learning OUT`, whose base they steer.
 Goes on where it stopped when called again. Writes OUT/steering.png (surfaces that no net saw, their maps, and what is
 made with the net and without) and OUT/steering.json: how far the map measured again on what was made agrees with the
-one that was asked for (Pearson's r), at strength 0 as the floor, and on the surface itself as the most there is.
+one that was asked for (Pearson's r), and at strength 0 as the floor. All maps are made from pictures, without weights.
 """
 
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -44,18 +45,18 @@ class Piece:
     maps: Mapping[str, np.ndarray]
 
 
+@cache
+def sheet(surface: str, seed: int) -> np.ndarray:
+    return surfaces.make(surface, seed, (SHEET, SHEET)).image
+
+
 def piece(surface: str, seed: int, number: int, models: Models) -> Piece:
-    """Edges are read from the picture, as for any photograph; depth and normals are the surface's own."""
-    whole = surfaces.make(surface, seed, (SHEET, SHEET))
+    """Its maps are read from the picture, as those of any photograph."""
+    whole = sheet(surface, seed)
     top, left = np.random.default_rng(1000 * seed + number).integers(0, SHEET - SIDE, 2).tolist()
-    window = (slice(top, top + SIDE), slice(left, left + SIDE))
-    names = ("image", "height", "normals", "albedo")
-    own = replace(whole, **{name: getattr(whole, name)[window] for name in names})
-    given = Given(own.image, surface=own)
-    maps = {
-        kind: conditions.annotate(kind, "auto" if kind != "hed" else "built-in", given, models).pixels for kind in KINDS
-    }
-    return Piece(cut(whole.image, top, left), f"a photo of {surface}", maps)
+    given = Given(whole[top : top + SIDE, left : left + SIDE])
+    maps = {kind: conditions.annotate(kind, "built-in", given, models).pixels for kind in KINDS}
+    return Piece(cut(whole, top, left), f"a photo of {surface}", maps)
 
 
 class Steering(Bench):
@@ -148,7 +149,7 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"time is up: call again with {out} to go on")
                 return 1
             shown[f"{kind}: asked"] = [np.round(one.maps[kind] * 255).astype(np.uint8) for one in held[:COLUMNS]]
-            reached = {"surface itself": [agrees(kind, one.maps[kind], one.pixels, models) for one in held]}
+            reached = {}
             for scale in TRIED:
                 pictures = made(base, net, held, kind, scale)
                 shown[f"{kind} x {scale:g}"] = pictures[:COLUMNS]
