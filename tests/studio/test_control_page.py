@@ -101,6 +101,7 @@ def made(page: Any, studio: Studio, state: str = "done") -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 def test_with_no_weights_the_maps_are_seen_and_what_to_fetch_is_said(bare_studio: Studio, browser: Any) -> None:
     with windows.watched(browser, bare_studio.home, color_scheme="light", complaints="404") as page:
         opened(page, bare_studio)

@@ -51,6 +51,8 @@ def test_every_field_has_the_control_of_its_kind(told: dict[str, dict[str, Any]]
         "num_inference_steps": "slide",
         "scheduler": "choice",
         "clip_skip": "slide",
+        "adapter_scale": "slide",
+        "prompt_noise": "slide",
         "num_candidates": "slide",
         "select": "choice",
         "attention_maps": "switch",

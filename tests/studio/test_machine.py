@@ -226,4 +226,5 @@ def test_every_word_that_the_widget_shows_is_there_and_every_word_there_is_shown
         "models": {*(f"task_{task}" for task in get_args(Task)), *(f"is_{kind}" for kind in ("missing", "broken"))}
     }
     asked |= {"none", "away", "none_help", "away_help"} if area == "device" else named[area]
+    asked.discard("kinds")  # the maps are called as the Control tab calls them
     assert asked == set(i18n.language("en").table(area))
