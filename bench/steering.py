@@ -10,13 +10,14 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from bench.learning import COLUMNS, SIDE, UNNAMED, Bench, cut, taken_on, tensor, write_sheet
+from bench.learning import COLUMNS, SHEET, SIDE, SURFACES, UNNAMED, Bench, cut, taken_on, tensor, write_sheet
 from pipelines.core.errors import Cancelled
 from pipelines.core.models import Models
 from pipelines.parts import conditions, denoising, families, rates, surfaces
@@ -28,11 +29,9 @@ from pipelines.parts.sampling import Ask, pixels, sample
 from pipelines.worker import Worker
 
 KINDS = ("depth", "normal", "hed")
-SURFACES = ("nut", "washer", "capsule", "pill", "hazelnut", "ceramic", "grid", "board")
-"""Parts and surfaces with edges and depth to hold; the base knows none of them."""
-SEEN, UNSEEN = range(10, 60), 32
-"""Seeds that are learned from, and how many pictures of others the trial has."""
-STEPS, BATCH, RATE, SILENT = 500, 8, 1e-3, UNNAMED
+SEEN, EACH, UNSEEN = range(10, 22), 10, 32
+"""Seeds of the sheets that are learned from, pieces of each sheet and surface, and pieces of others for the trial."""
+STEPS, BATCH, RATE, SILENT = 1200, 8, 1e-3, UNNAMED
 TRIED = (0.0, 1.0)
 STEPS_MADE = 20
 
@@ -46,11 +45,18 @@ class Piece:
     maps: Mapping[str, np.ndarray]
 
 
-def piece(surface: str, seed: int, models: Models) -> Piece:
+@cache
+def sheet(surface: str, seed: int) -> np.ndarray:
+    return surfaces.make(surface, seed, (SHEET, SHEET)).image
+
+
+def piece(surface: str, seed: int, number: int, models: Models) -> Piece:
     """Its maps are read from the picture, as those of any photograph."""
-    picture = surfaces.make(surface, seed, (SIDE, SIDE)).image
-    maps = {kind: conditions.annotate(kind, "built-in", Given(picture), models).pixels for kind in KINDS}
-    return Piece(cut(picture, 0, 0), f"a photo of {surface}", maps)
+    whole = sheet(surface, seed)
+    top, left = np.random.default_rng(1000 * seed + number).integers(0, SHEET - SIDE, 2).tolist()
+    given = Given(whole[top : top + SIDE, left : left + SIDE])
+    maps = {kind: conditions.annotate(kind, "built-in", given, models).pixels for kind in KINDS}
+    return Piece(cut(whole, top, left), f"a photo of {surface}", maps)
 
 
 class Steering(Bench):
@@ -132,9 +138,9 @@ def main(arguments: list[str] | None = None) -> int:
     shown: dict[str, Sequence[np.ndarray]] = {}
     with Worker(out / "runs", "cpu", ()) as worker, families.opened("small", worker.models, dtype="float32") as base:
         bench = Steering(out, worker, minutes)
-        models = worker.models
-        seen = [piece(name, seed, models) for name in SURFACES for seed in SEEN]
-        held = [piece(SURFACES[number % len(SURFACES)], 100 + number, models) for number in range(UNSEEN)]
+        models, names = worker.models, list(SURFACES)
+        seen = [piece(name, seed, number, models) for name in names for seed in SEEN for number in range(EACH)]
+        held = [piece(names[number % len(names)], 100 + number, 0, models) for number in range(UNSEEN)]
         shown["never seen"] = [one.pixels for one in held[:COLUMNS]]
         for kind in KINDS:
             try:
