@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from diffusers.loaders import single_file_utils as single
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -29,6 +30,7 @@ UNFIT = (
     AttributeError,
     IndexError,
     single.SingleFileComponentError,
+    StrictDataclassError,
 )
 
 DENOISER = "model.diffusion_model."

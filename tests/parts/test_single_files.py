@@ -253,12 +253,22 @@ def _wrong_size(folder: Path) -> None:
     (folder / "unet" / "config.json").write_text(json.dumps(config | {"cross_attention_dim": 16}))
 
 
+def _word_for_a_number(folder: Path) -> None:
+    config = json.loads((folder / "text_encoder" / "config.json").read_text())
+    (folder / "text_encoder" / "config.json").write_text(json.dumps(config | {"hidden_size": "wide"}))
+
+
 SPOILT: dict[str, tuple[Callable[[Path], None], type[Exception], str]] = {
     "a shard is gone": (_shard_gone, Missing, r"^base/unet lacks diffusion_pytorch_model-00002-of-00002\.safetensors:"),
     "only .bin": (_only_bin, Missing, r"^base/vae holds no \.safetensors file: fetch it again"),
     "a tensor is gone": (_tensor_gone, BadInput, r"^base/text_encoder lacks the tensor 'final_layer_norm\.weight'"),
     "infinity": (_nan_in_folder, BadInput, r"^base/vae: 'encoder\.conv_in\.bias' holds NaN or infinity"),
     "no encoder": (_refiner, BadInput, r"^base has no text_encoder, so it makes no picture alone"),
+    "a word for a number": (
+        _word_for_a_number,
+        BadInput,
+        r"^base/text_encoder cannot be read \(.+\): copy or fetch it",
+    ),
     "another size": (_wrong_size, BadInput, r"^base/unet cannot be read \(.+\): copy or fetch it again"),
 }
 

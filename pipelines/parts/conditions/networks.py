@@ -201,6 +201,7 @@ def _normalbae(path: Path) -> Opened:
 
 def _transformer(path: Path) -> Opened:
     """Any network for depth in the layout of transformers, shown what its preprocessor_config.json says."""
+    from huggingface_hub.errors import StrictDataclassError
     from transformers import AutoModelForDepthEstimation
     from transformers.utils import logging
 
@@ -215,7 +216,7 @@ def _transformer(path: Path) -> Opened:
         net, report = AutoModelForDepthEstimation.from_pretrained(
             path, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
-    except UNFIT as error:
+    except (*UNFIT, StrictDataclassError) as error:
         raise BadInput(
             f"{path.name} in {HOME} cannot be opened as a network for depth"
             f" ({(str(error).strip().splitlines() or ['no reason given'])[0][:160]}): fetch the folder again"
