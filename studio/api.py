@@ -23,6 +23,8 @@ SCHEMAS = "#/components/schemas/{model}"
 MOST_WAITING = 1000
 FIRST_IMAGES = 100
 
+Tongue = Annotated[str, Query(max_length=20, description="The language of sentences, such as ja")]
+
 
 class QueueFull(Problem):
     """So much waits already that one more would not be reached today."""
@@ -96,17 +98,13 @@ def catalogue(context: Context) -> APIRouter:
 
     @routes.get("/bases", summary="Every base: what it is, whether its weights are here, and what would bring them")
     def all_bases(
-        language: Annotated[
-            str, Query(max_length=20, description="The language of sentences, such as ja")
-        ] = i18n.ENGLISH,
+        language: Tongue = i18n.ENGLISH,
     ) -> list[dict[str, Any]]:
         return bases.listed(i18n.language(i18n.best(language, "")))
 
     @routes.get("/nets", summary="Every control net and what makes maps: what it is, whether it is here")
     def all_nets(
-        language: Annotated[
-            str, Query(max_length=20, description="The language of sentences, such as ja")
-        ] = i18n.ENGLISH,
+        language: Tongue = i18n.ENGLISH,
     ) -> list[dict[str, Any]]:
         return bases.steering(i18n.language(i18n.best(language, "")))
 

@@ -125,18 +125,16 @@ def fetchable(name: str) -> Published:
 
 def of(base: Base, kind: str) -> Net:
     """The ready net that steers a base by a kind of map, one's own first. Raises Missing, BadInput."""
-    fitting = [one for one in load().values() if kind in one.kinds and one.fits(base)]
-    ready = sorted((one for one in fitting if one.state().ready), key=lambda one: (not one.own, bool(one.modes)))
-    if ready:
-        return ready[0]
-    if not fitting:
+    found = kinds_of(base).get(kind)
+    if found is None:
         raise BadInput(
             f"no control net for {kind} fits base {base.name}: take another base, or put one made for it into the"
             " models folder",
             "conditions",
         )
-    state = fitting[0].state()
-    raise Missing(f"{fitting[0].name} is not here, the control net for {kind} on {base.name} ({state.text})")
+    if not (state := found.state()).ready:
+        raise Missing(f"{found.name} is not here, the control net for {kind} on {base.name} ({state.text})")
+    return found
 
 
 def kinds_of(base: Base) -> dict[str, Net]:

@@ -17,8 +17,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import bases, files, kinds, requests, tables
+from pipelines.core import bases, files, kinds, nets, requests, tables
 from pipelines.core.errors import BadInput, Missing
+from pipelines.core.requests.control import MOST_SCALE
 from pipelines.core.requests.diffusion import DIFFUSION
 
 FOLDER = Path(__file__).parents[2] / "presets" / "defects"
@@ -31,8 +32,6 @@ TAUGHT = ("flux", "flux2")
 """Families taught to follow the words by themselves: guidance of the others is not on their scale."""
 GUIDED = ("guidance_scale", "guidance_rescale", "negative_prompt")
 """What a preset does not say to those: they would refuse it, or take it for something else."""
-CONTROLS = ("hed", "depth", "normal", "canny", "lineart", "mask")
-MOST_CONTROL = 2.0
 MOST_LABEL = 60
 MOST_NAME = 40
 _WRITING = threading.Lock()  # read, change, write: two windows may save at once
@@ -140,11 +139,11 @@ def _settled(preset: Preset, where: str) -> Preset:
     if not isinstance(control, dict):
         raise BadInput(f"{where}: control = {control!r} should be a table such as hed = 0.6", "control")
     for kind, weight in control.items():
-        if kind not in CONTROLS:
-            raise BadInput(f"{where}: control has no kind {kind!r}; there is {', '.join(CONTROLS)}", "control")
-        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= MOST_CONTROL:
+        if kind not in nets.KINDS:
+            raise BadInput(f"{where}: control has no kind {kind!r}; there is {', '.join(nets.KINDS)}", "control")
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= MOST_SCALE:
             raise BadInput(
-                f"{where}: control.{kind} = {weight!r} should be a number from 0 to {MOST_CONTROL:g}", "control"
+                f"{where}: control.{kind} = {weight!r} should be a number from 0 to {MOST_SCALE:g}", "control"
             )
     return replace(preset, shape=shape)
 

@@ -6,11 +6,10 @@ Knows requests and runs; nothing of Gradio or of the queue.
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pipelines.core import bases, images, intake, kinds
+from pipelines.core import bases, intake, kinds
 from pipelines.core.models import Models
 from pipelines.core.requests import Control
 from pipelines.core.runs import Run
@@ -98,7 +97,7 @@ class _Maker:
             interval=(request.guidance_start, request.guidance_end),
             adapter_scale=request.adapter_scale,
             prompt_noise=request.prompt_noise,
-            images=self._start().repeat(len(ones), 1, 1, 1) if starts else None,
+            images=torch.stack([self._start()] * len(ones)) if starts else None,
             strength=max(request.strength, 0.01),
             scheduler=usual[0].scheduler,
             clip_skip=request.clip_skip,
@@ -114,9 +113,8 @@ class _Maker:
         return made
 
     def _start(self) -> Tensor:
-        """[1, 3, H, W] in [0, 1]."""
-        values = sizes.stretched(images.to_float(self.whole.pixels, self.whole.white), self.size)
-        return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None]
+        """[3, H, W] in [0, 1]."""
+        return repaint.as_tensor(self.whole.pixels, self.whole.white, self.size)
 
     def _prompt(self) -> str:
         """The request's own words, or those of its defect."""

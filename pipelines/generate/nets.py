@@ -5,7 +5,6 @@ Knows requests, maps and nets; not what is made with them.
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -48,22 +47,12 @@ def opened(base: Family, maps: Maps | None, models: Models) -> Iterator["Steerin
         yield Steering(maps, named, held)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """What tells one picture's maps from another's."""
-
-    seed: int
-    regions: tuple[Any, ...]
-    box: crop.Box | None
-    size: Size
-
-
 class Steering:
     """The maps of a run's pictures, and the nets that read them."""
 
     def __init__(self, maps: Maps, named: Sequence[Net], held: Sequence[Any]) -> None:
         self.maps, self.named, self.held = maps, named, held
-        self._made: dict[_Asked, list[Map]] = {}
+        self._made: dict[tuple[Any, ...], list[Map]] = {}
 
     def of(self, wanted: Sequence[One], box: crop.Box | None, size: Size) -> list[Steer]:
         """Each net with the maps of all pictures wanted, of the same window."""
@@ -97,7 +86,7 @@ class Steering:
     def _of(self, wanted: One, box: crop.Box | None, size: Size) -> list[Map]:
         one, here = wanted
         seeds = tuple(area.region.seed for area in here.areas)
-        asked = _Asked(one.seed if seeds else 0, seeds, box, size)
+        asked = (seeds, box, size)  # without a defect drawn in, every seed has the same maps
         if asked not in self._made:
             if len(self._made) >= KEPT:
                 self._made.pop(next(iter(self._made)))

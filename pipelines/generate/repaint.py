@@ -158,7 +158,7 @@ class _Painter:
         self, job: Job, rows: Sequence[tuple[int, int]], painted: Sequence[np.ndarray]
     ) -> tuple[Tensor, list[np.ndarray]]:
         """float32 [B, 3, h, w] in [0, 1]: the window of each picture, painted; and where the base looked, if asked."""
-        before = torch.stack([_tensor(one[job.box.window], self.whole.white, job.size) for one in painted])
+        before = torch.stack([as_tensor(one[job.box.window], self.whole.white, job.size) for one in painted])
         masks = [shrunk(mask[job.box.window], job.size) for _, _, mask in job.areas]
         together = np.logical_or.reduce(masks)
         prompts = [[self._prompt(place, number) for number, _, _ in job.areas] for place, _ in rows]
@@ -287,7 +287,7 @@ class _Painter:
         self.run.tick(index + 1, self.total, preview=painted)
 
 
-def _tensor(pixels: np.ndarray, white: int, size: tuple[int, int]) -> Tensor:
+def as_tensor(pixels: np.ndarray, white: int, size: tuple[int, int]) -> Tensor:
     """A window as the base takes it: float32 [3, h, w] in [0, 1]."""
     values = images.to_float(pixels, white)
     smaller = size[0] < values.shape[0]

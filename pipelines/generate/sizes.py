@@ -76,12 +76,6 @@ def fitted(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return values[top : top + size[0], left : left + size[1]].clip(0, 1)
 
 
-def stretched(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """float32 HxWx3 brought to (height, width), its proportions as those of what it was made for."""
-    smaller = size[0] < values.shape[0]
-    return cv2.resize(values, size[::-1], interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC).clip(0, 1)
-
-
 def at_once(device: str) -> int:
     """How many pictures are made together: eight on a GPU, which idles on one alone.
 

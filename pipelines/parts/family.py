@@ -169,7 +169,7 @@ class Family(ABC):
 
     def hinted(self, net: Any, maps: Tensor) -> Tensor:
         """Maps [B, 3, H, W] in [0, 1] as a control net of this family takes them. Raises BadInput where none steers."""
-        raise BadInput(f"base {self.name} is steered by no control net: choose SD1, SD2, SDXL, SD3 or FLUX.1", "base")
+        raise self._unsteered()
 
     def residuals(
         self, net: Any, hint: Tensor, mode: int | None, arguments: Sequence[Any], named: Mapping[str, Any]
@@ -178,7 +178,10 @@ class Family(ABC):
 
         `mode` is the number under which a union net knows this kind of map.
         """
-        raise NotImplementedError  # hinted has refused before
+        raise self._unsteered()
+
+    def _unsteered(self) -> BadInput:
+        return BadInput(f"base {self.name} is steered by no control net: choose SD1, SD2, SDXL, SD3 or FLUX.1", "base")
 
     def unpacked(self, latents: Tensor, size: tuple[int, int]) -> Tensor:
         """Latents as a pipeline holds them between steps -> [B, C, h, w] scaled, for a picture of (height, width)."""

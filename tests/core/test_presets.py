@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipelines.__main__ import _table
-from pipelines.core import bases, kinds, presets, requests, shapes
+from pipelines.core import bases, kinds, nets, presets, requests, shapes
 from pipelines.core.errors import BadInput
 from pipelines.core.requests import Control, Export, Inpaint, Text
 from pipelines.core.requests.diffusion import DIFFUSION
@@ -104,7 +104,7 @@ def test_a_preset_says_more_to_a_base_that_diffuses(name: str) -> None:
         assert getattr(request, field) == value
     assert preset.shape in shapes.SHAPES
     assert preset.control
-    assert set(preset.control) <= set(presets.CONTROLS)
+    assert set(preset.control) <= set(nets.KINDS)
 
 
 def test_no_two_presets_are_told_in_the_same_words() -> None:

@@ -5,11 +5,11 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from pipelines.core import bases, weights
+from pipelines.core.nets import Kind
 from pipelines.core.requests.base import IMAGE, INTERACTIVE, File, Lane, Part
 from pipelines.core.requests.diffusion import DIFFUSION
 from pipelines.core.requests.generate import Base, Painting
 
-Kind = Literal["hed", "depth", "normal", "canny", "lineart", "mask"]
 AUTO = "auto"
 ANNOTATORS: dict[str, tuple[str, ...]] = {
     "hed": ("hed", "pidinet", "built-in"),
