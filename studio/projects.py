@@ -4,6 +4,7 @@ Knows the stores; nothing of the page. Pictures come as asset ids (POST /api/upl
 """
 
 import time
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import anyio
@@ -18,8 +19,9 @@ from pipelines.core.errors import BadInput, DiskFull, Missing, Problem
 from pipelines.core.gallery import Gallery
 from studio import shelf, uploads
 from studio.context import Context
+from studio.shelf import Place
 
-MOST_AT_ONCE = 1000
+MOST_AT_ONCE = 20_000
 TAKING = 2
 TAKE_S = 1.5  # an answer every now and then: progress can be shown, and Stop is heard
 
@@ -52,7 +54,6 @@ class Add(Body):
     """Pictures to add."""
 
     assets: Ids
-    at: list[Annotated[int, Field(ge=0)]] | None = Field(None, description="The place of each, to take a removal back")
 
 
 class Remove(Body):
@@ -77,19 +78,19 @@ def router(context: Context) -> APIRouter:
     @routes.get("", summary="Every project, newest change first, and a sentence for each that is damaged")
     def every() -> dict[str, Any]:
         found = store.every()
-        return {"projects": [shelf.facts(one) for one in found.projects], "damaged": list(found.damaged)}
+        return {"projects": [shelf.facts(context, one) for one in found.projects], "damaged": list(found.damaged)}
 
     @routes.post("", status_code=201, summary="Make a project")
     def make(asked: New) -> dict[str, Any]:
-        return shelf.facts(store.settle("", asked.name) if asked.only_first else store.create(asked.name))
+        return shelf.facts(context, store.settle("", asked.name) if asked.only_first else store.create(asked.name))
 
     @routes.get("/{id}", summary="One project", responses=no_such)
     def one(id: str) -> dict[str, Any]:
-        return shelf.facts(store.get(id))
+        return shelf.facts(context, store.get(id))
 
     @routes.patch("/{id}", summary="Rename it, open a picture, keep what a form holds", responses=no_such)
     def change(id: str, asked: Change) -> dict[str, Any]:
-        return shelf.facts(store.change(id, **asked.model_dump(exclude_unset=True)))
+        return shelf.facts(context, store.change(id, **asked.model_dump(exclude_unset=True)))
 
     @routes.delete("/{id}", summary="Delete it, undoably", responses=no_such)
     def delete(id: str) -> dict[str, Any]:
@@ -98,7 +99,7 @@ def router(context: Context) -> APIRouter:
 
     @routes.post("/{id}/restore", summary="Take a deletion back", responses=no_such)
     def restore(id: str) -> dict[str, Any]:
-        return shelf.facts(store.restore(id))
+        return shelf.facts(context, store.restore(id))
 
     @routes.get("/{id}/pictures", summary="A page of its pictures", responses=no_such)
     def pictures(
@@ -107,23 +108,37 @@ def router(context: Context) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=200, description="How many")] = shelf.PAGE,
         around: Annotated[str, Query(description="Instead of `first`: the page with this asset")] = "",
     ) -> dict[str, Any]:
-        return shelf.page(context, gallery, store.get(id), first, limit, around)
+        return shelf.page(context, gallery, store.get(id), Place(first, limit, around))
 
     @routes.post("/{id}/pictures", summary="Add pictures by their asset ids", responses=no_such)
     def add(id: str, asked: Add) -> dict[str, Any]:
-        found = store.add(id, [context.assets.get(one) for one in asked.assets], asked.at)
-        return {"added": found.added, "already": found.already, "count": len(found.project.pictures)}
+        found = store.add(id, [context.assets.get(one) for one in asked.assets])
+        return {"added": found.added, "already": found.already, "count": store.records(id).count()}
 
-    @routes.post("/{id}/pictures/remove", summary="Take pictures out; `places` puts them back", responses=no_such)
+    @routes.post("/{id}/pictures/remove", summary="Take pictures out; `undo` puts them back", responses=no_such)
     def remove_several(id: str, asked: Remove) -> dict[str, Any]:
-        return {"places": store.remove(id, asked.assets)}
+        return asdict(store.remove(id, asked.assets))
 
     @routes.delete("/{id}/pictures/{asset}", summary="Take one picture out", responses=no_such)
     def remove(id: str, asset: str) -> dict[str, Any]:
-        places = store.remove(id, [asset])
-        if not places:
+        done = store.remove(id, [asset])
+        if not done.count:
             raise Missing(f"{asset[:40]!r} is no picture of this project")
-        return {"places": places}
+        return asdict(done)
+
+    @routes.post(
+        "/{id}/undo",
+        summary="Take back the last change of its pictures, whatever it was: what and of how many; null for none",
+        responses=no_such,
+    )
+    def undo(id: str) -> dict[str, Any] | None:
+        done = store.records(id).undo()
+        return asdict(done) if done else None
+
+    @routes.post("/{id}/redo", summary="Make it again", responses=no_such)
+    def redo(id: str) -> dict[str, Any] | None:
+        done = store.records(id).redo()
+        return asdict(done) if done else None
 
     @routes.post("/{id}/take", summary="Take in pictures of a --data folder, as many as a moment allows")
     async def take(id: str, asked: Take) -> dict[str, Any]:
@@ -166,7 +181,7 @@ def _take(context: Context, id: str, asked: Take) -> dict[str, Any]:
         if time.monotonic() - begun > TAKE_S:
             break
     found = context.projects.add(id, kept)
-    count = len(found.project.pictures)
+    count = context.projects.records(id).count()
     return {"done": done, "added": found.added, "already": found.already, "refused": refused, "count": count}
 
 

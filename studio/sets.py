@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pipelines.core import datasets, files, ids, projects
 from pipelines.core.errors import Missing, Problem
 from pipelines.core.folders import SUFFIXES, natural
+from pipelines.core.records import USED
 from studio import i18n
 from studio.answers import hide
 from studio.context import Context
@@ -105,7 +106,7 @@ def pictures(context: Context, data: str, defect: str | None, most: int = REAL) 
     Of a folder that is not opened to the studio: none.
     """
     if projects.ID.fullmatch(data):
-        listed = context.projects.get(data).assets
+        listed = context.projects.records(data).assets(USED)
         found = [context.assets.get(one).path for one in listed if context.assets.has(one)]
         return _spread(found, most)
     try:
@@ -165,7 +166,8 @@ def _kept(context: Context) -> list[dict[str, Any]]:
 
 def _projects(context: Context) -> list[dict[str, Any]]:
     every = context.projects.every().projects
-    return [{"id": one.id, "label": one.name, "count": len(one.pictures)} for one in every if one.pictures]
+    counted = [(one, context.projects.records(one.id).count(USED)) for one in every]
+    return [{"id": one.id, "label": one.name, "count": count} for one, count in counted if count]
 
 
 def _runs(context: Context) -> list[dict[str, Any]]:

@@ -3,14 +3,18 @@
 Knows projects, assets and the index of what was made from them; nothing of Gradio's events.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
 
 from pipelines.core.assets import Asset
 from pipelines.core.errors import Missing
-from pipelines.core.gallery import Filter, Gallery
-from pipelines.core.projects import Picture, Project
+from pipelines.core.gallery import Filter as Made
+from pipelines.core.gallery import Gallery
+from pipelines.core.projects import Project
+from pipelines.core.records import EVERY, Filter, Record
 from studio.context import Context
 from studio.downloads import THUMB_PX
 from studio.i18n import Language
@@ -19,40 +23,56 @@ PAGE = 60
 STRIP = 40
 
 
-def facts(project: Project) -> dict[str, Any]:
+def facts(context: Context, project: Project) -> dict[str, Any]:
     """A project without its pictures, of which there may be thousands."""
-    return {**project.model_dump(exclude={"pictures"}), "count": len(project.pictures)}
+    return {**project.model_dump(), "count": context.projects.records(project.id).count()}
 
 
-def page(
-    context: Context, gallery: Gallery, project: Project, first: int, limit: int = PAGE, around: str = ""
-) -> dict[str, Any]:
-    """Some of a project's pictures, in its order, with what was made from each; or the page with the one `around`."""
+@dataclass(frozen=True)
+class Place:
+    """Which of a project's pictures to show."""
+
+    first: int = 0
+    limit: int = PAGE
+    around: str = ""
+    """Instead of `first`: the page with this asset."""
+    which: Filter = EVERY
+
+
+def page(context: Context, gallery: Gallery, project: Project, place: Place) -> dict[str, Any]:
+    """Some of a project's pictures, in its order, with what is known of each and what was made from it."""
     gallery.refresh()
-    if around in project.assets:
-        first = project.assets.index(around) // limit * limit
-    elif first >= len(project.pictures):  # what was there has been taken out meanwhile
-        first = max(0, len(project.pictures) - 1) // limit * limit
-    shown = project.pictures[first : first + limit]
+    records, first, limit = context.projects.records(project.id), place.first, place.limit
+    total = records.count(place.which)
+    at = records.before(place.around, place.which) if place.around else total
+    if at < total:
+        first = at // limit * limit
+    elif first >= total:  # what was there has been taken out meanwhile
+        first = max(0, total - 1) // limit * limit
+    shown = records.page(place.which, first, limit)
+    undo, redo = records.steps()
     return {
         "items": [_tile(context, gallery, one) for one in shown],
         "first": first,
-        "total": len(project.pictures),
+        "total": total,
         "open": project.open,
+        "undo": undo,
+        "redo": redo,
     }
 
 
-def _tile(context: Context, gallery: Gallery, picture: Picture) -> dict[str, Any]:
+def _tile(context: Context, gallery: Gallery, record: Record) -> dict[str, Any]:
     """One picture; what is missing or damaged in the store says so, and can be taken out."""
+    known = {**asdict(record), "boxes": len(json.loads(record.boxes or "[]"))}
     try:
-        asset = context.assets.get(picture.asset)
+        asset = context.assets.get(record.asset)
     except Missing:
-        return {"asset": picture.asset, "name": picture.name, "missing": True}
-    verdicts = gallery.verdicts(Filter(source=asset.sha256))
+        return {**known, "missing": True}
+    verdicts = gallery.verdicts(Made(source=asset.sha256))
     made = sum(count for verdict, count in verdicts.items() if verdict != "deleted")
     size = {"width": asset.width, "height": asset.height, "bits": asset.bits, "bytes": asset.bytes}
     results = {"made": made, "kept": verdicts.get("kept", 0)}
-    return {"asset": asset.id, "name": asset.name, "thumb": thumb(asset.id, asset.name), **size, **results}
+    return {**known, "thumb": thumb(asset.id, asset.name), **size, **results}
 
 
 def thumb(asset: str, name: str) -> str:
@@ -65,13 +85,13 @@ def strip(context: Context, id: str) -> dict[str, Any]:
     project = context.projects.newest(id)
     if project is None:
         return {"project": "", "name": "", "items": [], "open": "", "total": 0}
-    at = project.assets.index(project.open) if project.open in project.assets else 0
-    begin = max(0, min(at - STRIP // 2, len(project.pictures) - STRIP))
+    records = context.projects.records(project.id)
+    total, at = records.count(), records.before(project.open) if project.open else 0
+    begin = max(0, min((at if at < total else 0) - STRIP // 2, total - STRIP))
     items = [
         {"asset": one.asset, "title": one.name, "thumb": thumb(one.asset, one.name)}
-        for one in project.pictures[begin : begin + STRIP]
+        for one in records.page(first=begin, limit=STRIP)
     ]
-    total = len(project.pictures)
     return {"project": project.id, "name": project.name, "items": items, "open": project.open, "total": total}
 
 

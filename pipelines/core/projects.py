@@ -1,8 +1,9 @@
 """Projects: which pictures belong together, which one is open, and what was filled in beside it. Knows no pixels.
 
-`runs/projects/<id>/` holds project.json and `drafts/<asset>.json`: what is painted on a picture and is no run yet. A
-change reads project.json, sets what it is about and writes it whole, one writer at a time, so that two windows lose
-nothing of each other's. What this version does not know stays as it is. A deleted project lies in `.deleted`.
+`runs/projects/<id>/` holds project.json, `drafts/<asset>.json`: what is painted on a picture and is no run yet, and
+the pictures with what is known of them (`records`). A change reads project.json, sets what it is about and writes it
+whole, one writer at a time, so that two windows lose nothing of each other's. What this version does not know stays as
+it is. A deleted project lies in `.deleted`.
 """
 
 import json
@@ -17,27 +18,20 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines.core import files, ids
+from pipelines.core import files, ids, records
 from pipelines.core.assets import Asset
 from pipelines.core.errors import BadInput, Missing, Problem
+from pipelines.core.records import Records, Step
 
 ID = re.compile(r"project-[0-9a-f]{12}")
 FILE = "project.json"
 DELETED = ".deleted"
 LOCK = ".lock"
-MOST_PICTURES = 20_000
+LISTED = "pictures"
+"""In project.json of versions that had no records: the pictures, in their order."""
 MAX_NAME = 80
 MAX_FORM = 64 * 1024
 MAX_DRAFT = 8 * 2**20
-
-
-class Picture(BaseModel):
-    """A picture of a project: which asset it is, and what its owner calls it."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    asset: str = Field(pattern=f"^{ids.ASSET.pattern}$")
-    name: str
 
 
 class Project(BaseModel):
@@ -51,16 +45,10 @@ class Project(BaseModel):
     """Seconds since 1970, as is `changed`."""
     changed: float
     product: str = ""
-    pictures: tuple[Picture, ...] = ()
-    """In the order they are shown in; none twice."""
     open: str = ""
     """The asset of the picture that is open."""
     form: dict[str, Any] = Field(default_factory=dict)
     """What the controls of the page hold; theirs alone to understand."""
-
-    @property
-    def assets(self) -> list[str]:
-        return [one.asset for one in self.pictures]
 
 
 @dataclass(frozen=True)
@@ -94,7 +82,8 @@ class Projects:
         folder = self._place(id)
         try:
             data = json.loads((folder / FILE).read_bytes())
-            return Project.model_validate({**data, "id": id})
+            listed = data.pop(LISTED, ())
+            found = Project.model_validate({**data, "id": id})
         except FileNotFoundError as error:
             raise Missing(f"there is no project {id}: it was deleted, or never made") from error
         except ValidationError as error:
@@ -104,6 +93,10 @@ class Projects:
             why = "it is no JSON of ours"
         except OSError as error:
             raise Problem(f"{FILE} of {id} cannot be read ({error.strerror}): check who may read it") from error
+        else:
+            if listed and not (folder / records.FILE).exists():
+                Records(folder).adopt(listed)
+            return found
         raise Problem(f"the project {id} is damaged ({why}): mend its {FILE}, or move its folder away")
 
     def every(self) -> Listing:
@@ -153,7 +146,7 @@ class Projects:
             said["product"] = _line(product, "product") if product else ""
 
         def changed(project: Project) -> Project:
-            if open and open not in project.assets:
+            if open and not self.records(id).has(open):
                 raise Missing(f"{open[:40]!r} is no picture of the project {project.name}: add it first")
             more: dict[str, Any] = {} if open is None else {"open": open}
             if form is not None:
@@ -162,43 +155,27 @@ class Projects:
 
         return self._changed(id, changed)
 
-    def add(self, id: str, assets: Iterable[Asset], at: Sequence[int] | None = None) -> Added:
-        """Adds pictures at the end, or each at the place `at` names for it, which takes a removal back.
+    def records(self, id: str) -> Records:
+        """Its pictures, and what is known of each. Raises Missing."""
+        folder = self._place(id)
+        if not (folder / FILE).is_file():
+            raise Missing(f"there is no project {id}: it was deleted, or never made")
+        return Records(folder)
 
-        Raises Missing, BadInput for more than a project may hold.
-        """
-        given = list({one.id: one for one in assets}.values())
-        added: list[str] = []
+    def add(self, id: str, assets: Iterable[Asset], facts: Mapping[str, Mapping[str, str]] | None = None) -> Added:
+        """Adds pictures at the end, with what is known of them by asset id. Raises Missing, BadInput for too many."""
+        added, already = self.records(id).add(assets, facts)
+        return Added(self._changed(id, lambda project: project, touch=bool(added)), added, already)
 
-        def changed(project: Project) -> Project:
-            known, pictures = set(project.assets), list(project.pictures)
-            new = [(place, one) for place, one in enumerate(given) if one.id not in known]
-            if len(pictures) + len(new) > MOST_PICTURES:
-                raise BadInput(
-                    f"a project holds up to {MOST_PICTURES:,} pictures and this one has {len(pictures):,}:"
-                    " begin another project"
-                )
-            for place, one in new:
-                picture = Picture(asset=one.id, name=one.name)
-                pictures.insert(at[place] if at and place < len(at) else len(pictures), picture)
-                added.append(one.id)
-            return project.model_copy(update={"pictures": tuple(pictures)})
-
-        project = self._changed(id, changed)
-        return Added(project, tuple(added), tuple(one.id for one in given if one.id not in added))
-
-    def remove(self, id: str, assets: Sequence[str]) -> dict[str, int]:
-        """Takes pictures out; returns where each was, for `add`. What is painted on them stays. Raises Missing."""
-        places: dict[str, int] = {}
+    def remove(self, id: str, assets: Sequence[str]) -> Step:
+        """Takes pictures out; `records(id).undo()` puts them back. What is painted on them stays. Raises Missing."""
+        done = self.records(id).remove(assets)
 
         def changed(project: Project) -> Project:
-            places.update({one: place for place, one in enumerate(project.assets) if one in set(assets)})
-            rest = tuple(one for one in project.pictures if one.asset not in places)
-            still = "" if project.open in places else project.open
-            return project.model_copy(update={"pictures": rest, "open": still})
+            return project.model_copy(update={"open": ""}) if project.open in assets else project
 
-        self._changed(id, changed)
-        return places
+        self._changed(id, changed, touch=bool(done.count))
+        return done
 
     def delete(self, id: str) -> None:
         """Moves a project aside, with all that is painted in it. Raises Missing."""
@@ -260,11 +237,11 @@ class Projects:
         self._write(project)
         return project
 
-    def _changed(self, id: str, change: Callable[[Project], Project]) -> Project:
+    def _changed(self, id: str, change: Callable[[Project], Project], *, touch: bool = False) -> Project:
         with self._alone():
             before = self.get(id)
             after = change(before)
-            if after == before:
+            if after == before and not touch:
                 return before
             after = after.model_copy(update={"changed": max(time.time(), before.changed)})
             self._write(after)

@@ -11,6 +11,7 @@ from typing import Any
 from pipelines.core import files, ids, library, projects, requests, runs, trainings
 from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput, Missing
+from pipelines.core.records import USED
 from pipelines.core.requests.diffusion import MAX_PROMPT
 from pipelines.core.requests.dual import Dual
 from pipelines.core.requests.segment import Segment
@@ -98,7 +99,7 @@ def _pictures(value: str, assets: Assets, field: str, *, paths: bool) -> list[st
     if ids.ASSET.fullmatch(value):
         return [value]
     if projects.ID.fullmatch(value):
-        found = list(projects.Projects(assets.runs).get(value).assets)
+        found = projects.Projects(assets.runs).records(value).assets(USED)
         return found or _none(value, field)
     if ids.RUN.fullmatch(value):
         folder = assets.runs / value

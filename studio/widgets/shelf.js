@@ -2,8 +2,8 @@
 // element, props, trigger and watch come from gr.HTML; root, find and what is open from shelf_open.js.
 
 const tiles = find(".shf-tiles"), SIZE = 60;
-const chosen = new Set(), undone = []; // undone: {project} of a deletion; {project, places, more} of pictures taken out, `more` when the next step belongs to it
-let items = [], first = 0, total = 0, here = 0, anchor = 0, last = false;
+const chosen = new Set(), scrapped = []; // projects deleted here, each with how many changes of pictures came after it
+let items = [], undoable = "", first = 0, total = 0, here = 0, anchor = 0, last = false;
 
 const bytes = (number) => {
   const [unit, by, maximumFractionDigits] = number >= 1e6 ? ["megabyte", 1e6, 1] : ["kilobyte", 1e3, 0];
@@ -14,12 +14,12 @@ function refuse(problem) { trigger("refuse", { sentence: problem.message }); }
 
 // -- what is on show
 async function turn_to(place) {
-  if (!project) { items = []; first = total = here = anchor = 0; draw(); return; }
+  if (!project) { items = []; undoable = ""; first = total = here = anchor = 0; draw(); return; }
   const id = project.id;
   try {
     const found = await asked("GET", `/api/projects/${id}/pictures?${query(place)}`);
     if (!project || project.id !== id) return; // another was opened meanwhile
-    ({ items, first, total } = found);
+    ({ items, first, total, undo: undoable } = found);
     project.open = found.open;
     here = anchor = last ? Math.max(0, items.length - 1) : Math.max(0, items.findIndex((item) => item.asset === (place.around || "")));
     last = false;
@@ -81,7 +81,7 @@ function mark() {
   root.dataset.project = project ? project.id : "";
   find(".shf-count").textContent = chosen.size > 1 ? filled(words.chosen, chosen.size) : filled(total === 1 ? words.one : words.many, total);
   find(".shf-place").textContent = items.length ? `${number(first + 1)}–${number(first + items.length)} / ${number(total)}` : "";
-  const able = { undo: undone.length, remove: items.length, open: items.length && !items[here].missing, previous: first > 0, next: first + items.length < total };
+  const able = { undo: undoable || scrapped.length, remove: items.length, open: items.length && !items[here].missing, previous: first > 0, next: first + items.length < total };
   for (const [act, may] of Object.entries(able)) find(`[data-act=${act}]`).disabled = !may;
 }
 
@@ -127,35 +127,37 @@ function open() {
 }
 
 async function remove() {
-  const meant = chosen.size ? [...chosen] : items[here] ? [items[here].asset] : [], places = {}, from = project && project.id;
-  if (!meant.length || !from) return;
-  try {
-    for (let at = 0; at < meant.length; at += 1000) { // each its own step, as places hold from one request to the next
-      const found = await asked("POST", `/api/projects/${from}/pictures/remove`, { assets: meant.slice(at, at + 1000) });
-      undone.push({ project: from, places: found.places, more: at + 1000 < meant.length });
-    }
-  } catch (problem) { refuse(problem); }
+  const meant = chosen.size ? [...chosen] : items[here] ? [items[here].asset] : [];
+  if (!meant.length || !project) return;
+  try { await asked("POST", `/api/projects/${project.id}/pictures/remove`, { assets: meant }); } catch (problem) { refuse(problem); }
+  await changed();
+}
+
+// Pictures changed here: a project that was deleted before is taken back after that.
+async function changed() {
+  if (scrapped.length) scrapped.at(-1).since += 1;
   chosen.clear();
   await refresh();
 }
 
 async function undo() {
-  const step = undone.pop();
-  if (!step) return;
+  const gone = scrapped.at(-1);
   try {
-    if (!step.places) {
-      await asked("POST", `/api/projects/${step.project}/restore`);
+    if (gone && !gone.since) {
+      scrapped.pop();
+      await asked("POST", `/api/projects/${gone.project}/restore`);
       await reload();
-      await choose_project(step.project);
-    } else {
-      const back = Object.entries(step.places).sort(([, a], [, b]) => a - b);
-      await asked("POST", `/api/projects/${step.project}/pictures`, { assets: back.map(([asset]) => asset), at: back.map(([, place]) => place) });
-      if (undone.length && undone.at(-1).more) { await undo(); return; }
-      if (project && project.id !== step.project) await choose_project(step.project);
+      await choose_project(gone.project);
+    } else if (project) {
+      const done = await asked("POST", `/api/projects/${project.id}/undo`);
+      if (gone) gone.since -= 1;
       await reload();
-      await turn_to({ around: back[0][0] });
-      back.forEach(([asset]) => chosen.add(asset));
-      settle();
+      if (done && done.assets.length) {
+        await turn_to({ around: done.assets[0] });
+        done.assets.forEach((asset) => chosen.add(asset));
+        settle();
+        return;
+      }
     }
   } catch (problem) { refuse(problem); }
   await refresh();

@@ -75,7 +75,7 @@ async function scrap() {
   if (!project) return;
   const { id } = project, place = projects.findIndex((one) => one.id === id), next = projects[place + 1] || projects[place - 1];
   try { await asked("DELETE", `/api/projects/${id}`); } catch (problem) { refuse(problem); return; }
-  undone.push({ project: id });
+  scrapped.push({ project: id, since: 0 });
   await choose_project(next ? next.id : "");
   await reload();
 }

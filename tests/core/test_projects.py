@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.core import images, projects
+from pipelines.core import images, projects, records
 from pipelines.core.assets import Asset, Assets
 from pipelines.core.errors import BadInput, Missing, Problem
 from pipelines.core.projects import Projects
@@ -34,6 +34,10 @@ def names(store: Projects) -> list[str]:
     return [one.name for one in store.every().projects]
 
 
+def shown(store: Projects, id: str) -> list[str]:
+    return store.records(id).assets()
+
+
 def test_the_project_changed_last_comes_first(store: Projects) -> None:
     first, second = store.create("Housing"), store.create("螺丝 カメラ2")
     assert names(store) == ["螺丝 カメラ2", "Housing"]
@@ -48,20 +52,22 @@ def test_pictures_keep_their_order_and_none_is_there_twice(store: Projects, runs
     store.add(id, [a, b])
     found = store.add(id, [b, c, c, d])
     assert (found.added, found.already) == ((c.id, d.id), (b.id,))
-    assert store.get(id).assets == [a.id, b.id, c.id, d.id]
-    assert [one.name for one in store.get(id).pictures] == [f"part {place}.png" for place in range(4)]
+    assert shown(store, id) == [a.id, b.id, c.id, d.id]
+    assert [one.name for one in store.records(id).page()] == [f"part {place}.png" for place in range(4)]
 
 
 def test_a_removal_is_taken_back_to_the_very_places(store: Projects, runs: Path) -> None:
     id, assets = store.create("x").id, parts(runs, 6)
-    before = store.add(id, assets).project.assets
+    store.add(id, assets)
     store.change(id, open=assets[3].id)
-    places = store.remove(id, [assets[3].id, assets[0].id, assets[5].id])
-    assert store.get(id).assets == [assets[1].id, assets[2].id, assets[4].id]
+    taken = store.remove(id, [assets[3].id, assets[0].id, assets[5].id])
+    assert (taken.what, taken.count) == ("remove", 3)
+    assert shown(store, id) == [assets[1].id, assets[2].id, assets[4].id]
     assert store.get(id).open == ""
-    back = sorted(places, key=lambda one: places[one])
-    store.add(id, [Assets(runs).get(one) for one in back], [places[one] for one in back])
-    assert store.get(id).assets == before
+    back = store.records(id).undo()
+    assert back is not None
+    assert back.assets == (assets[0].id, assets[3].id, assets[5].id)
+    assert shown(store, id) == [one.id for one in assets]
 
 
 def test_only_what_is_named_changes(store: Projects, runs: Path) -> None:
@@ -124,7 +130,7 @@ def test_two_processes_and_two_threads_lose_nothing_of_each_others(store: Projec
     assert [process.wait(60) for process in running] == [0, 0]
     found = store.get(id)
     assert len(found.form) == 100
-    assert len(found.pictures) == 50
+    assert store.records(id).count() == 50
 
 
 def test_a_kill_leaves_a_whole_project_and_no_lock(store: Projects, runs: Path) -> None:
@@ -230,8 +236,19 @@ def test_a_form_is_small_and_json(store: Projects) -> None:
     assert store.get(id).form == {}
 
 
+def test_the_pictures_that_an_older_version_listed_are_taken_over_once(store: Projects, runs: Path) -> None:
+    id, assets = store.create("x").id, parts(runs, 3)
+    path = store.folder / id / projects.FILE
+    listed = [{"asset": one.id, "name": one.name} for one in assets]
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pictures": listed}))
+    assert store.change(id, open=assets[2].id).open == assets[2].id
+    store.remove(id, [assets[1].id])
+    store.change(id, name="y")
+    assert shown(store, id) == [assets[0].id, assets[2].id]
+
+
 def test_a_project_has_an_end(store: Projects, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(projects, "MOST_PICTURES", 3)
+    monkeypatch.setattr(records, "MOST", 3)
     id, assets = store.create("x").id, parts(runs, 4)
     store.add(id, assets[:3])
     with pytest.raises(BadInput, match="begin another"):

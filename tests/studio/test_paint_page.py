@@ -8,7 +8,7 @@ import pytest
 
 from tests.studio import windows
 from tests.studio.conftest import Studio
-from tests.studio.test_page import drag, generate, go, open_sample, ready
+from tests.studio.test_page import drag, generate, go, masks, open_sample, ready
 
 pytestmark = pytest.mark.browser
 HELD = "document.querySelector('#which .wh').which.read()"
@@ -351,10 +351,12 @@ def two_areas(page: Any) -> None:
     set_number(page, "field-severity", "0.777")
     set_number(page, "look-density", "0.456")
     drag(page, (-120, -60), (-20, -60))
+    assert len(masks(page)) == 1
     page.click(".mc [data-act=add]")
     choose(page, "defect", "Dent")
     set_number(page, "field-feather_px", "5")
     drag(page, (40, 60), (90, 80))
+    assert len(masks(page)) == 2
     set_number(page, "field-seed", "41")
     set_number(page, "field-num_images", "2")
 

@@ -1,15 +1,45 @@
-"""The pictures of a project as examples: good parts, as a project knows of no defect in them."""
+"""The pictures of a project as examples, with the class, the mask, the boxes and the caption it knows of each."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
 
 from pipelines.core import projects
 from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput
-from pipelines.parts.loaders.example import Example
+from pipelines.core.records import USED, Record
+from pipelines.parts.loaders.example import Box, Example, Part
 
 
 def load(id: str, assets: Assets) -> list[Example]:
-    """In the project's order. Raises Missing, and BadInput where there are none."""
-    project = projects.Projects(assets.runs).get(id)
-    found = [Example(assets.get(one).path, group=one) for one in project.assets]
+    """In the project's order, without what was left out. Raises Missing, and BadInput where there are none."""
+    store = projects.Projects(assets.runs)
+    found = [_example(one, assets) for one in store.records(id).page(USED)]
     if not found:
-        raise BadInput(f"the project {project.name} holds no picture: add some under Data", "data")
+        raise BadInput(f"the project {store.get(id).name} holds no picture: add some under Data", "data")
     return found
+
+
+def _example(record: Record, assets: Assets) -> Example:
+    return Example(
+        assets.get(record.asset).path,
+        assets.get(record.mask).path if record.mask else None,
+        tuple(box(one) for one in json.loads(record.boxes or "[]")),
+        record.defect,
+        record.caption,
+        cast(Part, record.part),
+        record.origin or record.asset,
+    )
+
+
+def box(data: Mapping[str, Any]) -> Box:
+    """A box as records keep it, JSON of `kept`."""
+    outline = tuple((float(x), float(y)) for x, y in data.get("outline", ()))
+    x0, y0, x1, y1 = (int(data[name]) for name in ("x0", "y0", "x1", "y1"))
+    return Box(x0, y0, x1, y1, str(data["defect"]), outline)
+
+
+def kept(box: Box) -> dict[str, Any]:
+    """A box as records keep it. Its runs are not among it: what is no outline is kept as a mask."""
+    said: dict[str, Any] = {"x0": box.x0, "y0": box.y0, "x1": box.x1, "y1": box.y1, "defect": box.defect}
+    return {**said, "outline": [list(corner) for corner in box.outline]} if box.outline else said
