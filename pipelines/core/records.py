@@ -238,13 +238,12 @@ class Records:
         redo = self._asked("SELECT what FROM step WHERE undone = 1 ORDER BY id LIMIT 1", [])
         return (undo[0][0] if undo else ""), (redo[0][0] if redo else "")
 
-    def rewritten(self, which: Filter, field: str, rewrite: Callable[[str], str]) -> Iterator[tuple[Record, str]]:
+    def rewritten(self, which: Filter, field: str, rewrite: Callable[[Record], str]) -> Iterator[tuple[Record, str]]:
         """Each picture whose field `rewrite` changes, with what it would become. Nothing is changed."""
         _field(field)
         for record in self.page(which):
-            before = getattr(record, field)
-            after = rewrite(before)
-            if after != before:
+            after = rewrite(record)
+            if after != getattr(record, field):
                 yield record, after
 
     # -- inside

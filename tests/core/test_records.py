@@ -113,7 +113,7 @@ def test_only_so_many_steps_are_kept(store: Records, four: list[str], monkeypatc
 
 
 def test_a_rewriting_is_shown_before_it_is_done(store: Records, four: list[str]) -> None:
-    shown = list(store.rewritten(Filter(), "defect", lambda said: said.replace("scratch", "groove")))
+    shown = list(store.rewritten(Filter(), "defect", lambda one: one.defect.replace("scratch", "groove")))
     assert [(one.asset, one.defect, after) for one, after in shown] == [
         (four[0], "scratch", "groove"),
         (four[1], "scratch", "groove"),

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.core import images, kinds, weights
+from pipelines.core import images, kinds, templates, weights
 from pipelines.core.errors import BadInput, Missing, Problem
 from pipelines.core.models import Models
 from pipelines.parts.captioners import CAPTIONERS, How, Seen, attributes, endpoint, folder_words, lacks, mixing, nouns
@@ -315,7 +315,7 @@ def test_captions_are_mixed_as_the_steel_pipeline_does() -> None:
 
 
 def test_words_with_weights_stay_whole() -> None:
-    assert mixing.tidy("(a, b:1.2), (c, b:0.8), , (a, b:1.2), <lora:x:1>") == "(a, b:1.2), (c, b:0.8), <lora:x:1>"
+    assert templates.tidy("(a, b:1.2), (c, b:0.8), , (a, b:1.2), <lora:x:1>") == "(a, b:1.2), (c, b:0.8), <lora:x:1>"
 
 
 @pytest.mark.parametrize("field_", ["colour", "caption.__class__", "0", "", "caption!r", "caption:>9"])

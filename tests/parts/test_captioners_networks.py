@@ -16,11 +16,11 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tokenizers.pre_tokenizers import ByteLevel
 
-from pipelines.core import weights
+from pipelines.core import templates, weights
 from pipelines.core.device import Device
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.models import Models, NoRoom
-from pipelines.parts.captioners import CAPTIONERS, How, Seen, keywords, lacks, mixing, ranking
+from pipelines.parts.captioners import CAPTIONERS, How, Seen, keywords, lacks, ranking
 
 PX = 28
 PATCH = 14
@@ -249,7 +249,7 @@ def by_hand(name: str, net: Any, processor: Any, one: Seen, prompt: str, most: i
                 inputs["input_ids"] = torch.tensor([[net.config.image_token_index] * 3 + [0]])
         pixels = inputs["pixel_values"]
         new = greedy(lambda ids: net(pixel_values=pixels, input_ids=ids).logits, inputs["input_ids"], 2, most)
-    return mixing.one_line(processor.tokenizer.decode(new, skip_special_tokens=True))
+    return templates.one_line(processor.tokenizer.decode(new, skip_special_tokens=True))
 
 
 SAVED: dict[str, Callable[[Path], tuple[Any, Any]]] = {"blip2": save_blip2, "blip": save_blip, "llava": save_llava}

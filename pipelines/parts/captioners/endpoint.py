@@ -16,7 +16,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from pipelines.core import images
+from pipelines.core import images, templates
 from pipelines.core.errors import BadInput, Missing, Problem
 from pipelines.core.models import Models
 from pipelines.parts.captioners import mixing
@@ -161,6 +161,6 @@ def _text(reply: Any) -> str:
     try:
         content = reply["choices"][0]["message"]["content"]
         parts = content if isinstance(content, list) else [{"text": content}]
-        return mixing.one_line(" ".join(str(part["text"]) for part in parts if part.get("text")))
+        return templates.one_line(" ".join(str(part["text"]) for part in parts if part.get("text")))
     except (KeyError, IndexError, TypeError, AttributeError):
         return ""

@@ -4,9 +4,10 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from pipelines.core import templates
 from pipelines.core.errors import Missing
 from pipelines.core.models import Models
-from pipelines.parts.captioners import mixing, ranking
+from pipelines.parts.captioners import ranking
 from pipelines.parts.captioners.seen import How, Seen
 from pipelines.parts.loaders import captioned
 
@@ -33,7 +34,7 @@ def candidates(seen: Sequence[Seen], given: Sequence[str]) -> list[str]:
     """Those given first, then those of the captions that are there, the most frequent first; MOST at most."""
     counted = Counter(word for one in seen for word in dict.fromkeys(_of(captioned.first_line(one.said))))
     frequent = sorted(counted, key=lambda word: (-counted[word], word))
-    return mixing.distinct([*(word.strip() for word in given if word.strip()), *frequent])[:MOST]
+    return templates.distinct([*(word.strip() for word in given if word.strip()), *frequent])[:MOST]
 
 
 def captions(seen: Sequence[Seen], how: How, models: Models) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.core import templates
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.models import Models
 from pipelines.parts.captioners import mixing
@@ -92,7 +93,7 @@ def _answers(network: Network, held: Opened, inputs: Sequence[Mapping[str, Any]]
     tokens = held.net.generate(**batch, max_new_tokens=how.max_new_tokens, do_sample=False, num_beams=1)
     echo = 0 if _answers_apart(held.net) else network.echo(held.net, batch)
     texts = held.processor.batch_decode(tokens[:, echo:], skip_special_tokens=True)
-    return [mixing.one_line(text) for text in texts]
+    return [templates.one_line(text) for text in texts]
 
 
 def _answers_apart(net: Any) -> bool:
