@@ -21,6 +21,12 @@ MVTEC_DEFECTS: dict[Part, tuple[str, str]] = {
     "test": ("test", "ground_truth"),
 }
 
+NORMAL = "normal"
+"""The folder of good pictures beside those of defects where nothing prescribes one: `train/good` is MVTec AD's mark."""
+VISA_GOOD, VISA_DEFECTS, VISA_MASKS = "Data/Images/Normal", "Data/Images/Anomaly", "Data/Masks/Anomaly"
+BOARDS, BOARD_LABELS = "group00000/00000", "group00000/00000_not"
+"""DeepPCB numbers its boards and the groups they came in; here they are all of one."""
+
 
 @dataclass(frozen=True)
 class Leaf:
@@ -50,15 +56,24 @@ class Layout:
     places: Callable[[Dealt, str], Tree]
     first: tuple[Part, ...] = PARTS
     """Which parts get a source first when there are fewer sources than parts."""
-    beside: bool = False
-    """The good picture lies beside each picture, by its name, and not among them as one that shows nothing."""
+    beside: str = ""
+    """The folder where the good picture lies beside each picture, by its name; empty: it is among them."""
     needs_good: bool = False
     """The layout is nothing without good pictures, whether pairs are asked for or not."""
+    one_mask: bool = False
+    """A picture has one mask for all that is wrong with it, and a kind as a whole."""
+    loses: str = ""
+    """What else of a data set it cannot hold, as a sentence for whoever exports; empty: nothing."""
 
 
 def shown(defects: Sequence[str]) -> str:
     """What a picture with these kinds of defect is filed under."""
     return defects[0] if len(defects) == 1 else SEVERAL
+
+
+def filed(defects: Sequence[str]) -> str:
+    """The same; a picture without a defect is filed under NORMAL."""
+    return shown(defects) if defects else NORMAL
 
 
 def tree(layout: Layout, leaves: Sequence[Leaf], dealt: Mapping[str, Part], product: str, *, pairs: bool) -> Tree:
@@ -70,7 +85,7 @@ def tree(layout: Layout, leaves: Sequence[Leaf], dealt: Mapping[str, Part], prod
         entries += [(Leaf(origin, (), areas=0), dealt[origin]) for origin in goods]
     found = layout.places(entries, product)
     if layout.beside and with_good:
-        found["good/"] += sum(leaf.count for leaf in leaves if leaf.sourced)
+        found[layout.beside] += sum(leaf.count for leaf in leaves if leaf.sourced)
     if not layout.beside and pairs:
         found["pairs.csv"] = 1
     found["README.md"] = 1
@@ -111,16 +126,134 @@ def _folder(entries: Dealt, product: str) -> Tree:
     return Tree({"images/": _pictures(entries), "masks/": masks, "regions/": regions, **tables})
 
 
+def _defectfill(entries: Dealt, product: str) -> Tree:
+    found = Tree()
+    for leaf, part in entries:
+        kinds = [f"{kind}/{shown(leaf.defects)}" for kind in ("defective", "defective_masks") if leaf.defects]
+        for folder in kinds or ["good"]:
+            found[f"{part}/{folder}/"] += leaf.count
+    return found
+
+
+def _visa(entries: Dealt, product: str) -> Tree:
+    found = Tree({"split_csv/": 2, f"{product}/": 1})
+    for leaf, _ in entries:
+        for folder in (VISA_DEFECTS, VISA_MASKS) if leaf.defects else (VISA_GOOD,):
+            found[f"{product}/{folder}/"] += leaf.count
+    return found
+
+
+def _magnetic_tile(entries: Dealt, product: str) -> Tree:
+    found = _lists()
+    for leaf, _ in entries:
+        found[f"MT_{shown(leaf.defects) if leaf.defects else 'Free'}/Imgs/"] += 2 * leaf.count
+    return found
+
+
+def _deeppcb(entries: Dealt, product: str) -> Tree:
+    lists = {"trainval.txt": 1, "test.txt": 1, "classes.txt": 1}
+    return Tree({f"{BOARDS}/": _pictures(entries), f"{BOARD_LABELS}/": _pictures(entries), **lists})
+
+
+def _elpv(entries: Dealt, product: str) -> Tree:
+    return Tree({"images/": _pictures(entries), "labels.csv": 1}) + _lists()
+
+
+def _sagemaker(entries: Dealt, product: str) -> Tree:
+    found = Tree(f"{part}/" for part in {part for _, part in entries})  # each has its manifest
+    for leaf, part in entries:
+        found[f"{part}/"] += leaf.count
+    return found
+
+
+def _cvat(entries: Dealt, product: str) -> Tree:
+    return Tree({"images/": _pictures(entries), "annotations.xml": 1})
+
+
+def _labelme(entries: Dealt, product: str) -> Tree:
+    found = Tree()
+    for leaf, part in entries:
+        found[f"{part}/"] += 2 * leaf.count
+    return found
+
+
+def _matlab(entries: Dealt, product: str) -> Tree:
+    found = Tree({"classes.txt": 1})
+    for leaf, part in entries:
+        for kind in ("images", "masks"):
+            found[f"{part}/{kind}/"] += leaf.count
+    return found
+
+
+def _imagefolder(entries: Dealt, product: str) -> Tree:
+    found = Tree(f"{part}/" for part in {part for _, part in entries})  # each has its table
+    for leaf, part in entries:
+        found[f"{part}/{filed(leaf.defects)}/"] += leaf.count
+    found["masks/"] = _pictures(entries) if any(leaf.defects for leaf, _ in entries) else 0
+    return found
+
+
+def _captioned(entries: Dealt, product: str) -> Tree:
+    found = Tree()
+    for leaf, part in entries:
+        found[f"{part}/{filed(leaf.defects)}/"] += 2 * leaf.count
+    return found
+
+
+def _lists() -> Tree:
+    """A list of pictures for each part, in layouts that have no parts of their own."""
+    return Tree(f"{part}.txt" for part in PARTS)
+
+
 def _pictures(entries: Dealt) -> int:
     return sum(leaf.count for leaf, _ in entries)
 
 
 LAYOUTS: dict[str, Layout] = {
     # The only place this tree has for defects is its test.
-    "mvtec": Layout("MVTec AD tree", _mvtec, first=("test", "train", "val"), needs_good=True),
+    "mvtec": Layout("MVTec AD tree", _mvtec, first=("test", "train", "val"), needs_good=True, one_mask=True),
     "coco": Layout("COCO", _coco),
     "yolo-seg": Layout("YOLO, outlines", _yolo),
     "yolo": Layout("YOLO, boxes", _yolo),
     "voc": Layout("Pascal VOC", _voc),
-    "folder": Layout("plain folder", _folder, beside=True),
+    "folder": Layout("plain folder", _folder, beside="good/"),
+    "defectfill": Layout("DefectFill tree", _defectfill, one_mask=True),
+    # Its table of one class trains on good pictures alone, as MVTec AD does.
+    "visa": Layout(
+        "VisA tree",
+        _visa,
+        first=("test", "train", "val"),
+        needs_good=True,
+        one_mask=True,
+        loses="VisA has no validation part: those pictures are there, but stand in no table of parts",
+    ),
+    "magnetic_tile": Layout(
+        "magnetic tile folders",
+        _magnetic_tile,
+        one_mask=True,
+        loses="the pictures are 8-bit JPEG, as this layout wants them, and no longer pixel for pixel the run's",
+    ),
+    "deeppcb": Layout(
+        "DeepPCB",
+        _deeppcb,
+        beside=f"{BOARDS}/",
+        needs_good=True,
+        loses="DeepPCB holds boxes, no masks, and one list for training and validation",
+    ),
+    "elpv": Layout("ELPV", _elpv, loses="ELPV says whether a picture shows a defect, but not which, and not where"),
+    "sagemaker": Layout(
+        "SageMaker Ground Truth",
+        _sagemaker,
+        loses="the manifests hold boxes, no masks, and name pictures by their place in this folder: upload it, and put "
+        "s3://BUCKET/ before each source-ref",
+    ),
+    "cvat": Layout("CVAT for images 1.1", _cvat),
+    "labelme": Layout("LabelMe", _labelme),
+    "matlab": Layout(
+        "MATLAB masks",
+        _matlab,
+        loses="an array holds one number a pixel: where areas overlap, the later one covers the earlier",
+    ),
+    "imagefolder": Layout("imagefolder of Hugging Face", _imagefolder, one_mask=True),
+    "captioned": Layout("pictures with captions", _captioned, loses="captions say what is seen: there are no masks"),
 }

@@ -47,6 +47,10 @@ def _export(request: Export, run: Run) -> dict[str, Any]:
         notes.append(
             f"made whole, without a mask, and so among the good ones: {whole} pictures; none may show a defect"
         )
+    if exporter.layout.loses:
+        notes.append(exporter.layout.loses)
+    if exporter.layout.one_mask and (several := sum(len(sample.defects) > 1 for sample in samples)):
+        notes.append(f"one mask a picture: in {several} with several kinds nothing says which lies where")
     entries = list(_entries(samples, dealt, wants_good, exporter))
     path = run.folder / "export.zip" if request.output is None else Path(request.output)
     needed = _needed(entries)

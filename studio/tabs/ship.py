@@ -8,12 +8,11 @@ from typing import Any
 import gradio as gr
 
 from pipelines.core.queue import Row
+from pipelines.core.requests import FORMATS
 from studio import results, watch
 from studio.context import Context
 from studio.i18n import Language
 from studio.page import QUIET, Page
-
-FORMATS = ("mvtec", "coco", "yolo-seg", "yolo", "voc", "folder")
 
 
 @dataclass(frozen=True)

@@ -142,6 +142,21 @@ def test_one_photograph_fills_the_mvtec_test_and_says_why_the_rest_is_empty(runs
     assert all(note in (out / "README.md").read_text() for note in result["notes"])
 
 
+@pytest.mark.parametrize("kind", [kind for kind in EXPORTERS if LAYOUTS[kind].loses or LAYOUTS[kind].one_mask])
+def test_what_a_layout_cannot_hold_is_said_in_the_result_and_the_card(
+    runs: Path, ten: list[str], tmp_path: Path, kind: str
+) -> None:
+    folder, result = done(runs, ten, format=kind)
+    card = unpacked(folder / "export.zip", tmp_path / "out").joinpath("README.md").read_text()
+    mixed = "one mask a picture: in 10 with several kinds nothing says which lies where"
+    lost = [note for note in (LAYOUTS[kind].loses, mixed * LAYOUTS[kind].one_mask) if note]
+    assert result["notes"] == lost
+    plain = card.replace("\\", "")  # signs of Markdown in a note are escaped
+    assert all(note in plain for note in lost)
+    single = [f"{run}/00000" for run in ten]
+    assert mixed not in done(runs, ten, format=kind, only=single)[1]["notes"]
+
+
 def test_only_kept_pictures_leave_where_that_is_asked(runs: Path) -> None:
     review(write(runs, "a", [[("hole", DISC)]] * 4), _00001="kept", _00002="discarded")
     assert done(runs, ["a"])[1]["images"] == 3

@@ -553,7 +553,7 @@ def test_the_keywords_are_those_that_most_captions_hold() -> None:
 
     one = seen(said="scratch, dark metal, a photo of a steel strip with a long scratch")
     two = seen(said="scratch, dark metal")
-    found = keywords.candidates([one, two], ("rust", "Scratch"))
+    found = keywords.candidates([one.said, two.said], ("rust", "Scratch"))
     assert found[:3] == ["rust", "Scratch", "dark metal"]
     assert set(found[3:]) == {"steel", "strip", "long"}
     counts = [sum(word.casefold() in each.said for each in (one, two)) for word in found[2:]]

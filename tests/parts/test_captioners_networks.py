@@ -489,7 +489,7 @@ def test_keywords_are_those_that_fit_a_picture_best(home: Path, models: Models) 
     seen = [Seen(picture(seed), said="deep scratch, rust, metal strip, grain, oil") for seed in (1, 2)]
     how = How(keywords=("surface", "steel"))
     found = CAPTIONERS["keywords"](seen, how, models)
-    words = keywords.candidates(seen, how.keywords)
+    words = keywords.candidates([one.said for one in seen], how.keywords)
     assert len(words) == 7
     for one, caption in zip(seen, found, strict=True):
         ranked = ranking.ranked(one.picture, words, ["small"], models)

@@ -10,7 +10,25 @@ from pipelines.core.requests.base import Part, Request, one_or_many
 
 MOST_NAMED = 20_000
 PICTURE = re.compile(r"[^/\\]+/(\d{3}/)?\d{5}")
-FORMATS = ("mvtec", "coco", "yolo-seg", "yolo", "voc", "folder")
+FORMATS = (
+    "mvtec",
+    "coco",
+    "yolo-seg",
+    "yolo",
+    "voc",
+    "folder",
+    "defectfill",
+    "visa",
+    "magnetic_tile",
+    "deeppcb",
+    "elpv",
+    "sagemaker",
+    "cvat",
+    "labelme",
+    "matlab",
+    "imagefolder",
+    "captioned",
+)
 
 
 class Split(Part):
@@ -47,9 +65,25 @@ class Export(Request):
     only: tuple[str, ...] = Field(
         (), max_length=MOST_NAMED, description="Only these pictures of them, as RUN/00000; empty = all"
     )
-    format: Literal["mvtec", "coco", "yolo-seg", "yolo", "voc", "folder"] = Field(
-        "mvtec", description="Layout of the data set"
-    )
+    format: Literal[
+        "mvtec",
+        "coco",
+        "yolo-seg",
+        "yolo",
+        "voc",
+        "folder",
+        "defectfill",
+        "visa",
+        "magnetic_tile",
+        "deeppcb",
+        "elpv",
+        "sagemaker",
+        "cvat",
+        "labelme",
+        "matlab",
+        "imagefolder",
+        "captioned",
+    ] = Field("mvtec", description="Layout of the data set")
     segmentation: Literal["rle", "polygon"] = Field(
         "rle", description="How COCO holds a mask: exact run lengths, or outlines"
     )

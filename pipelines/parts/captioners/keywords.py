@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pipelines.core import templates
 from pipelines.core.errors import Missing
@@ -30,9 +30,9 @@ def missing() -> Missing | None:
     return None if ranking.here() else ranking.home(next(iter(ranking.CLIPS))).missing()
 
 
-def candidates(seen: Sequence[Seen], given: Sequence[str]) -> list[str]:
-    """Those given first, then those of the captions that are there, the most frequent first; MOST at most."""
-    counted = Counter(word for one in seen for word in dict.fromkeys(_of(captioned.first_line(one.said))))
+def candidates(said: Iterable[str], given: Sequence[str]) -> list[str]:
+    """Those given first, then those of the captions `said`, the most frequent first; MOST at most."""
+    counted = Counter(word for one in said for word in dict.fromkeys(_of(captioned.first_line(one))))
     frequent = sorted(counted, key=lambda word: (-counted[word], word))
     return templates.distinct([*(word.strip() for word in given if word.strip()), *frequent])[:MOST]
 
@@ -44,7 +44,7 @@ def captions(seen: Sequence[Seen], how: How, models: Models) -> list[str]:
     """
     if (sentence := missing()) is not None:
         raise sentence
-    words = candidates(seen, how.keywords)
+    words = candidates([one.said for one in seen], how.keywords)
     if not words:
         return [""] * len(seen)
     scores = ranking.similarities([one.picture for one in seen], words, ranking.here()[:1], models)

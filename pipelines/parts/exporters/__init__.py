@@ -4,7 +4,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pipelines.core.layouts import LAYOUTS, Layout
-from pipelines.parts.exporters import coco, folder, mvtec, voc, yolo
+from pipelines.parts.exporters import (
+    captioned,
+    coco,
+    cvat,
+    deeppcb,
+    defectfill,
+    elpv,
+    folder,
+    imagefolder,
+    labelme,
+    magnetic_tile,
+    matlab,
+    mvtec,
+    sagemaker,
+    visa,
+    voc,
+    yolo,
+)
 from pipelines.parts.exporters.book import Book, Entry, File, Files
 
 __all__ = ["EXPORTERS", "Book", "Entry", "Exporter", "File", "Files"]
@@ -25,4 +42,15 @@ EXPORTERS: dict[str, Exporter] = {
     "yolo": Exporter(LAYOUTS["yolo"], yolo.save_boxes),
     "voc": Exporter(LAYOUTS["voc"], voc.save),
     "folder": Exporter(LAYOUTS["folder"], folder.save),
+    "defectfill": Exporter(LAYOUTS["defectfill"], defectfill.save),
+    "visa": Exporter(LAYOUTS["visa"], visa.save),
+    "magnetic_tile": Exporter(LAYOUTS["magnetic_tile"], magnetic_tile.save),
+    "deeppcb": Exporter(LAYOUTS["deeppcb"], deeppcb.save),
+    "elpv": Exporter(LAYOUTS["elpv"], elpv.save),
+    "sagemaker": Exporter(LAYOUTS["sagemaker"], sagemaker.save),
+    "cvat": Exporter(LAYOUTS["cvat"], cvat.save),
+    "labelme": Exporter(LAYOUTS["labelme"], labelme.save),
+    "matlab": Exporter(LAYOUTS["matlab"], matlab.save),
+    "imagefolder": Exporter(LAYOUTS["imagefolder"], imagefolder.save),
+    "captioned": Exporter(LAYOUTS["captioned"], captioned.save),
 }

@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,8 +17,8 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from pipelines.core import headers, images, png
-from pipelines.core.errors import Missing
-from pipelines.core.splits import Part
+from pipelines.core.errors import BadInput, Missing
+from pipelines.core.splits import PARTS, Part
 from pipelines.parts.datasets import Sample, Source
 
 THREADS = 4
@@ -99,6 +99,13 @@ def read_mask(path: Path, sample: Sample, picture: Picture) -> np.ndarray:
     return images.read_mask(path, (picture.height, picture.width), name=f"{path.name} of run {sample.run}")
 
 
+def mask_png(sample: Sample, picture: Picture) -> bytes:
+    """The mask of all areas of a sample that has some, as the run wrote it. Raises Missing, BadInput."""
+    assert sample.mask is not None
+    read_mask(sample.mask, sample, picture)
+    return sample.mask.read_bytes()
+
+
 def good_png(source: Source) -> bytes:
     """The good picture in its own depth, without metadata. Raises Missing, BadInput."""
     return images.encode_png(images.read(source.path(), name=source.name).pixels)
@@ -156,6 +163,22 @@ def cell(value: object) -> object:
     if isinstance(value, str) and value.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
         return "'" + value
     return "" if value is None else value
+
+
+def lists_files(entries: Sequence[Entry], place: Callable[[Entry], str]) -> list[File]:
+    """train.txt, val.txt and test.txt: which pictures are of which part, where the layout has no parts of its own."""
+    return [lines_file(f"{part}.txt", [place(entry) for entry in entries if entry.part == part]) for part in PARTS]
+
+
+def spare(book: Book, taken: Collection[str], title: str) -> None:
+    """Raises BadInput where a class has a name, in whatever case, that means something else in a layout."""
+    for name in book.classes:
+        if name.casefold() in taken:
+            raise BadInput(
+                f"a defect is named {name!r}, which means something else in {title}: rename it, or choose another"
+                " format",
+                "format",
+            )
 
 
 def pairs_file(book: Book, entries: Sequence[Entry], place: Callable[[Entry], str]) -> list[File]:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipelines.core import layouts
-from pipelines.parts.exporters.book import Book, Entry, File, Files, ahead, pairs_file, read, read_mask
+from pipelines.parts.exporters.book import Book, Entry, File, Files, ahead, mask_png, pairs_file, read
 
 
 def save(entries: Sequence[Entry], book: Book) -> Files:
@@ -21,9 +21,7 @@ def save(entries: Sequence[Entry], book: Book) -> Files:
         picture = read(entry)
         files = [File(f"{folder}/{number}.png", picture.png)]
         if entry.sample:
-            assert entry.sample.mask is not None
-            read_mask(entry.sample.mask, entry.sample, picture)
-            files.append(File(f"{masks}/{number}_mask.png", entry.sample.mask.read_bytes()))
+            files.append(File(f"{masks}/{number}_mask.png", mask_png(entry.sample, picture)))
         return files
 
     # The two folders every reader asks for are there even when no picture came to them.

@@ -1,7 +1,7 @@
 """The layouts a data set comes in. A `load` turns a folder into examples, and reports what it finds wrong in it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.core.errors import BadInput, Missing
@@ -84,6 +84,8 @@ def detect(root: Path) -> str:
 def load(root: Path, layout: str = "auto", report: Report | None = None) -> list[Example]:
     """The examples of a folder, in order of their files. Faults go to `report`; without one the first is raised.
 
+    What an export of ours says was made from one source is of one group, whatever the layout.
+
     Raises BadInput, Missing.
     """
     if layout == "auto":
@@ -92,7 +94,11 @@ def load(root: Path, layout: str = "auto", report: Report | None = None) -> list
         raise BadInput(f"there is no layout {layout!r}: use auto, {', '.join(LOADERS)}", "layout")
     if not root.is_dir():
         raise Missing(f"there is no folder {root.name} in {root.parent}: name the data set's folder")
-    found = list(LOADERS[layout].load(root, report or _refuse))
+    sources = tree.sources(root)
+    found = [
+        replace(example, group=sources.get(example.image, example.group))
+        for example in LOADERS[layout].load(root, report or _refuse)
+    ]
     return sorted(found, key=lambda example: (example.image, example.reading.index))
 
 

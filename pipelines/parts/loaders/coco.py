@@ -26,7 +26,6 @@ def fits(root: Path) -> bool:
 
 def load(root: Path, report: Report) -> Iterator[Example]:
     """annotations/instances_*.json, or one table beside the pictures. A picture without annotations is a good one."""
-    sources = tree.sources(root)
     for table in _tables(root):
         try:
             size = table.stat().st_size
@@ -62,7 +61,7 @@ def load(root: Path, report: Report) -> Iterator[Example]:
                 known = [f"{key} {word}" for key, word in names.items()]
                 report(tree.label_beyond_names(table, image, root, number, known, len(boxes)))
             kinds = tuple(dict.fromkeys(box.defect for box in boxes))
-            group = sources.get(image) or tree.group(image, root)
+            group = tree.group(image, root)
             defect = layouts.shown(kinds) if kinds else ""
             yield Example(image, boxes=boxes, defect=defect, part=part, group=group)
 

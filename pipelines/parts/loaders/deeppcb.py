@@ -1,6 +1,7 @@
 """DeepPCB: boards as <number>_test.jpg with their template <number>_temp.jpg, and boxes in <folder>_not/<number>.txt.
 
 A line is `x1 y1 x2 y2 type`, with spaces or commas. Templates are good pictures. trainval.txt and test.txt name parts.
+In an export of ours classes.txt names the types, which may be more than the authors'.
 """
 
 import re
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from pipelines.core import layouts
 from pipelines.core.errors import BadInput
-from pipelines.parts.loaders import tree
+from pipelines.parts.loaders import paired, tree
 from pipelines.parts.loaders.example import Box, Example, Part
 from pipelines.parts.loaders.tree import Report
 
@@ -26,6 +27,7 @@ def fits(root: Path) -> bool:
 def load(root: Path, report: Report) -> Iterator[Example]:
     """The template stays in the part of its test picture."""
     parts: dict[str, Part] = {}
+    names = paired.names(root) or dict(enumerate(TYPES, start=1))
     for base in (root, *tree.folders(root)):
         for name, part in LISTS.items():
             if (base / name).is_file():
@@ -44,7 +46,7 @@ def load(root: Path, report: Report) -> Iterator[Example]:
             if label is None:
                 report(tree.missing_mask(image, root, "label file"))
             else:
-                boxes = _boxes(label, image, root, report)
+                boxes = _boxes(label, image, names, root, report)
             kinds = tuple(dict.fromkeys(box.defect for box in boxes))
             defect = layouts.shown(kinds) if kinds else ""
             yield Example(image, boxes=boxes, defect=defect, part=part, group=group)
@@ -63,7 +65,7 @@ def _folders(root: Path) -> list[Path]:
     return sorted(folder for folder in found if any(path.stem.endswith(TEST) for path in tree.pictures(folder)))
 
 
-def _boxes(label: Path, image: Path, root: Path, report: Report) -> tuple[Box, ...]:
+def _boxes(label: Path, image: Path, names: dict[int, str], root: Path, report: Report) -> tuple[Box, ...]:
     found, beyond = [], set()
     try:
         for number, line in enumerate(tree.text(label).splitlines(), start=1):
@@ -73,14 +75,14 @@ def _boxes(label: Path, image: Path, root: Path, report: Report) -> tuple[Box, .
             if len(words) != 5:
                 raise BadInput(f"line {number} is {line.strip()[:40]!r}, not x1 y1 x2 y2 type")
             x0, y0, x1, y1, type = (int(word) for word in words)
-            if 1 <= type <= len(TYPES):
-                found.append(Box(x0, y0, x1, y1, TYPES[type - 1]))
+            if type in names:
+                found.append(Box(x0, y0, x1, y1, names[type]))
             else:
                 beyond.add(type)
     except (BadInput, ValueError, OSError) as error:
         report(tree.broken_annotation(label, root, str(error), (image,)))
         return ()
     for type in sorted(beyond):
-        known = [f"{key} {word}" for key, word in enumerate(TYPES, start=1)]
+        known = [f"{key} {word}" for key, word in names.items()]
         report(tree.label_beyond_names(label, image, root, type, known, len(found)))
     return tuple(found)

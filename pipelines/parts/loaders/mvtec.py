@@ -20,12 +20,11 @@ def fits(root: Path) -> bool:
 
 def load(root: Path, report: Report) -> Iterator[Example]:
     """test/<defect>/000.png with ground_truth/<defect>/000_mask.png, train/good, and the parts of an export of ours."""
-    sources = tree.sources(root)
     for part, (pictures, masks) in layouts.MVTEC_DEFECTS.items():
         good = root / layouts.MVTEC_GOOD[part]
         if good.parent != root / pictures:
             for image in tree.pictures(good):
-                yield Example(image, part=part, group=sources.get(image) or tree.group(image, root))
+                yield Example(image, part=part, group=tree.group(image, root))
         kinds = sorted({folder.name for place in (pictures, masks) for folder in tree.folders(root / place)})
         for kind in kinds:
             well = kind.lower() == "good"
@@ -33,5 +32,5 @@ def load(root: Path, report: Report) -> Iterator[Example]:
                 tree.pictures(root / pictures / kind), tree.pictures(root / masks / kind), root, report, good=well
             )
             for image, mask in pairs:
-                group = sources.get(image) or tree.group(image, root)
+                group = tree.group(image, root)
                 yield Example(image, mask, defect="" if well else kind, part=part, group=group)

@@ -74,7 +74,8 @@ def group(path: Path, root: Path) -> str:
 def sources(root: Path) -> dict[Path, str]:
     """Which good picture each was made from, where an export of ours says so in pairs.csv: its checksum.
 
-    The MVTec tree's table lies beside the product's folder. Raises BadInput for a table that is none.
+    The MVTec tree's table lies beside the product's folder. Somebody else's pairs.csv has other columns, and says
+    nothing. Raises BadInput for a table that is none.
     """
     for base in (root, root.parent):
         table = base / "pairs.csv"
@@ -82,8 +83,11 @@ def sources(root: Path) -> dict[Path, str]:
             continue
         found = {}
         try:
-            with table.open(encoding="utf-8", newline="") as file:
-                for row in csv.DictReader(file):
+            with table.open(encoding="utf-8", errors="replace", newline="") as file:
+                rows = csv.DictReader(file)
+                if "source_sha256" not in (rows.fieldnames or ()):
+                    continue
+                for row in rows:
                     for column in ("picture", "good"):
                         found[base / row[column]] = row["source_sha256"]
         except (KeyError, TypeError, ValueError, csv.Error, OSError) as error:

@@ -1,8 +1,9 @@
 """VisA: <object>/Data/Images/{Normal,Anomaly} with masks of small numbers, and its parts in split_csv/1cls.csv.
 
 The masks' numbers are no kinds: nobody says which is which. A picture's kind is what image_anno.csv calls it, several
-of them `combined`, and `anomaly` without that table; all that is not 0 is the defect. Of the other tables of parts
-(2cls_*) nothing is known.
+of them `combined`, and `anomaly` without that table; all that is not 0 is the defect. Defects to train on, as our
+exports have them, stand in 2cls_highshot.csv alone; where both tables name a picture, 1cls.csv counts. Of
+2cls_fewshot.csv nothing is known.
 """
 
 import csv
@@ -16,7 +17,7 @@ from pipelines.parts.loaders.example import Example, Part, Reading
 from pipelines.parts.loaders.tree import Report
 
 KIND = "anomaly"
-PARTS_TABLE, KINDS_TABLE = "split_csv/1cls.csv", "image_anno.csv"
+PARTS_TABLES, KINDS_TABLE = ("split_csv/2cls_highshot.csv", "split_csv/1cls.csv"), "image_anno.csv"
 
 
 def fits(root: Path) -> bool:
@@ -27,9 +28,11 @@ def load(root: Path, report: Report) -> Iterator[Example]:
     """All objects, or one where that is the folder. Of several, a defect goes by its object's name too."""
     objects = _objects(root)
     parts: dict[Path, Part] = {}
+    tables: dict[Path, str] = {}
     base = objects[0].parent  # the table may lie beside the one object that is asked for
-    for row, place in _rows(base / PARTS_TABLE, base, root, report):
-        parts[place] = tree.PARTS.get((row.get("split") or "").strip().lower(), "")
+    for table in PARTS_TABLES:
+        for row, place in _rows(base / table, base, root, report):
+            parts[place], tables[place] = tree.PARTS.get((row.get("split") or "").strip().lower(), ""), table
     for folder in objects:
         kinds = {place: row.get("label") or "" for row, place in _rows(folder / KINDS_TABLE, base, root, report)}
         before = f"{folder.name} " if len(objects) > 1 else ""
@@ -47,7 +50,7 @@ def load(root: Path, report: Report) -> Iterator[Example]:
             yield Example(image, mask, defect=defect, part=part, group=group, reading=Reading("other"))
         for place in parts:
             if place.is_relative_to(folder) and place not in there:
-                report(tree.mask_without_image(place, root, f"row in {PARTS_TABLE}"))
+                report(tree.mask_without_image(place, root, f"row in {tables[place]}"))
 
 
 def _objects(root: Path) -> list[Path]:

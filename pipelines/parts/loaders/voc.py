@@ -40,7 +40,7 @@ def load(root: Path, report: Report) -> Iterator[Example]:
     """Parts are those of ImageSets/Main. A picture of the test without an XML file has not lost it: VOC's has none."""
     labels, folder = tree.folder(root, ["Annotations"]), _pictures(root)
     assert folder is not None
-    sources, parts, called = tree.sources(root), _parts(root), _colours(root)
+    parts, called = _parts(root), _colours(root)
     waiting = {path.stem: path for path in sorted(labels.glob("*.xml"))} if labels is not None else {}
     classes, objects = _masks(root, BY_CLASS), _masks(root, BY_OBJECT)
     for image in tree.pictures(folder):
@@ -57,7 +57,7 @@ def load(root: Path, report: Report) -> Iterator[Example]:
                 boxes = _boxes(tree.text(label))
             except (BadInput, ElementTree.ParseError, ValueError, OverflowError, OSError) as error:
                 report(tree.broken_annotation(label, root, str(error), (image,)))
-        group = sources.get(image) or tree.group(image, root)
+        group = tree.group(image, root)
         if mask is not None:
             yield from _masked(image, mask, boxes, called, part, group, root, report)
             continue

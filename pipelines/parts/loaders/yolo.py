@@ -27,7 +27,6 @@ def load(root: Path, report: Report) -> Iterator[Example]:
     """The text file lies beside the picture, or in `labels` where the picture lies in `images`; empty: a good one."""
     listed = _listed(root)
     names = _names(listed) if listed is not None else {}
-    sources = tree.sources(root)
     images = _pictures(root)
     waiting = {path for image in images for path in _folder(image).glob("*.txt") if not _other(path)}
     for image in images:
@@ -47,7 +46,7 @@ def load(root: Path, report: Report) -> Iterator[Example]:
                     known = [f"{key} {name}" for key, name in names.items()]
                     report(tree.label_beyond_names(label, image, root, number, known, len(boxes)))
         kinds = tuple(dict.fromkeys(box.defect for box in boxes))
-        group = sources.get(image) or tree.group(image, root)
+        group = tree.group(image, root)
         defect = layouts.shown(kinds) if kinds else ""
         yield Example(image, boxes=boxes, defect=defect, part=tree.part(relative), group=group)
     for path in sorted(waiting):
