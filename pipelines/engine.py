@@ -5,13 +5,17 @@ from collections.abc import Callable
 from pipelines.core.models import Models
 from pipelines.core.requests import (
     Annotate,
+    Caption,
     Check,
     Control,
     Convert,
+    Crop,
     Dual,
     Export,
     Fetch,
+    Ingest,
     Inpaint,
+    Organize,
     Request,
     Segment,
     Text,
@@ -65,10 +69,34 @@ def _check(request: Check, run: Run, models: Models) -> None:
     check.run(request, run, models)
 
 
+def _ingest(request: Ingest, run: Run, models: Models) -> None:
+    from pipelines.dataset import ingest
+
+    ingest.run(request, run, models)
+
+
+def _caption(request: Caption, run: Run, models: Models) -> None:
+    from pipelines.dataset import caption
+
+    caption.run(request, run, models)
+
+
 def _segment(request: Segment, run: Run, models: Models) -> None:
     from pipelines.dataset import segment
 
     segment.run(request, run, models)
+
+
+def _organize(request: Organize, run: Run, models: Models) -> None:
+    from pipelines.dataset import organize
+
+    organize.run(request, run, models)
+
+
+def _crop(request: Crop, run: Run, models: Models) -> None:
+    from pipelines.dataset import crop
+
+    crop.run(request, run, models)
 
 
 def _convert(request: Convert, run: Run, models: Models) -> None:
@@ -118,7 +146,11 @@ RUNNERS: dict[type[Request], Callable[..., None]] = {
     TrainDefectfill: _train_defectfill,
     TrainDual: _train_dual,
     Check: _check,
+    Ingest: _ingest,
+    Caption: _caption,
     Segment: _segment,
+    Organize: _organize,
+    Crop: _crop,
     Export: _export,
     Convert: _convert,
     Fetch: _fetch,

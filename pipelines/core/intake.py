@@ -8,7 +8,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import adapter_facts, adapter_names, datasets, files, ids, library, requests, trainings, unfold
+from pipelines.core import (
+    adapter_facts,
+    adapter_names,
+    datasets,
+    files,
+    ids,
+    library,
+    projects,
+    requests,
+    trainings,
+    unfold,
+)
 from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.library import Library
@@ -64,8 +75,8 @@ def from_web(data: Mapping[str, Any], assets: Assets) -> Request:
     checked = _changed(request, _knowing_adapters(take, assets), assets)
     if isinstance(checked, requests.Export):
         for run in checked.data:
-            if not ids.RUN.fullmatch(run):
-                raise BadInput(f"data: {run!r} is no run id", "data")
+            if not (ids.RUN.fullmatch(run) or projects.ID.fullmatch(run)):
+                raise BadInput(f"data: {run!r} is no run and no project", "data")
         if checked.output is not None:
             raise BadInput(
                 "output: over HTTP an export goes into the run's own folder; leave it empty and fetch it from /files",

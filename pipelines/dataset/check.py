@@ -34,10 +34,15 @@ def run(request: Check, run: Run, models: Models) -> None:
                 "images": len({example.image for example in found.examples}),
                 "good": sum(not example.classes for example in found.examples),
                 "classes": dict(sorted(classes.items())),
-                "faults": [_told(kind, count, found) for kind, count in found.counts().items()],
+                "faults": told(found),
             },
         )
     run.finish(run.rows()[0])
+
+
+def told(found: faults.Findings) -> list[dict[str, object]]:
+    """The faults kind by kind."""
+    return [_told(kind, count, found) for kind, count in found.counts().items()]
 
 
 def _told(kind: str, count: int, found: faults.Findings) -> dict[str, object]:

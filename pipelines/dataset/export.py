@@ -7,18 +7,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import files, layouts, splits
+from pipelines.core import files, layouts, projects, splits
 from pipelines.core.errors import BadInput, DiskFull
 from pipelines.core.models import Models
 from pipelines.core.requests import Export
 from pipelines.core.runs import Run
 from pipelines.core.splits import Part
-from pipelines.parts import cards, datasets, targets
+from pipelines.parts import cards, datasets, projected, targets
 from pipelines.parts.datasets import Sample, Source
 from pipelines.parts.exporters import EXPORTERS, Book, Entry, Exporter
 
 RESERVE_BYTES = 64 * 2**20
 NAME_BYTES = 120
+DRAWN = "drawn"
+"""Below the run's folder: masks that are made of boxes, until the data set is written."""
 WHOLE = "made"
 """What a picture without a defect goes by, where it was made and not only given."""
 NO_FILE_NAME = set('/\\:*?"<>|')
@@ -34,7 +36,7 @@ def run(request: Export, run: Run, models: Models) -> None:
 def _export(request: Export, run: Run) -> dict[str, Any]:
     exporter = EXPORTERS[request.format]
     run.bring_up_to_date(request.data)
-    samples = datasets.load_runs(request.data, run.folder.parent, kept_only=request.kept_only, only=request.only)
+    samples = _samples(request, run)
     book = Book(_safe(request.name, "name"), _classes(samples), request.segmentation, request.pairs)
     groups = splits.grouped((sample.origin, sample.defects) for sample in samples)
     shares = request.split.shares()
@@ -51,6 +53,8 @@ def _export(request: Export, run: Run) -> dict[str, Any]:
         notes.append(exporter.layout.loses)
     if exporter.layout.one_mask and (several := sum(len(sample.defects) > 1 for sample in samples)):
         notes.append(f"one mask a picture: in {several} with several kinds nothing says which lies where")
+    if boxes := sum(one.mask.is_relative_to(run.folder / DRAWN) for sample in samples for one in sample.regions):
+        notes.append(f"labelled by boxes alone, which are filled where the layout has masks: {boxes} areas")
     entries = list(_entries(samples, dealt, wants_good, exporter))
     path = run.folder / "export.zip" if request.output is None else Path(request.output)
     needed = _needed(entries)
@@ -63,6 +67,7 @@ def _export(request: Export, run: Run) -> dict[str, Any]:
         card = cards.card(entries, book, exporter.layout.title, notes)
         target.add(card.name, card.data)
         run.tick(len(entries), len(entries), f"closing {path.name}")
+    shutil.rmtree(run.folder / DRAWN, ignore_errors=True)
     run.log(exported=len(entries), notes=notes)
     return {
         "output": path.name if request.output is None else str(path),
@@ -73,6 +78,16 @@ def _export(request: Export, run: Run) -> dict[str, Any]:
         "sources": dict(sorted(Counter(dealt.values()).items())),
         "notes": notes,
     }
+
+
+def _samples(request: Export, run: Run) -> list[Sample]:
+    """Of projects first, then of runs. Raises Missing, BadInput."""
+    kept = [name for name in dict.fromkeys(request.data) if projects.ID.fullmatch(name)]
+    made = [name for name in request.data if name not in kept]
+    found = [one for name in kept for one in projected.load(name, run.assets, run.folder / DRAWN)]
+    if made or request.only:
+        found += datasets.load_runs(made, run.folder.parent, kept_only=request.kept_only, only=request.only)
+    return found
 
 
 def _entries(

@@ -50,6 +50,8 @@ class Sample:
     """None: made from nothing but words."""
     facts: Mapping[str, Any]
     """seed, base, caption and scores, as far as the run recorded them."""
+    group: str = ""
+    """What it was cut or taken from, where that is no good picture."""
 
     @property
     def defects(self) -> tuple[str, ...]:
@@ -60,7 +62,7 @@ class Sample:
     def origin(self) -> str:
         """What must not be spread over train, val and test: the source's content, else the picture itself."""
         stem = self.image.with_suffix("").as_posix().rpartition("/images/")[2]
-        return self.source.sha256 if self.source else f"{self.run}/{stem}"
+        return self.source.sha256 if self.source else self.group or f"{self.run}/{stem}"
 
 
 def load_runs(data: Sequence[str], root: Path, *, kept_only: bool, only: Sequence[str] = ()) -> list[Sample]:
@@ -165,7 +167,8 @@ def _sample(folder: Path, number: int, row: Mapping[str, Any]) -> Sample:
     if mask is not None and not regions:
         raise _broken(manifest, number, "lists no region")
     facts = {key: row[key] for key in ("seed", "base", "caption", "scores") if key in row}
-    return Sample(folder.name, image, mask, regions, found, facts)
+    cut = row.get("cut")
+    return Sample(folder.name, image, mask, regions, found, facts, str(cut["sha256"]) if isinstance(cut, dict) else "")
 
 
 def _broken(path: Path, number: int, what: str) -> BadInput:

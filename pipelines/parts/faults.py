@@ -4,7 +4,7 @@ Each picture and each mask is read once. What to do about the faults is for a pe
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class Findings:
     layout: str
     examples: tuple[Example, ...]
     faults: tuple[Fault, ...]
+    prints: Mapping[Path, twins.Print] = field(default_factory=dict, repr=False)
+    """Of the pictures that could be read, to know each again."""
 
     @property
     def stopping(self) -> tuple[Fault, ...]:
@@ -83,7 +85,7 @@ def look(root: Path, layout: str = "auto", tick: Callable[[int, int], None] | No
     seen.faults += class_faults.clashes(examples, root)
     unique = {(fault.kind, fault.files, fault.sentence): fault for fault in seen.faults}
     faults = sorted(unique.values(), key=lambda fault: (KINDS.index(fault.kind), fault.files))
-    return Findings(root, layout, tuple(examples), tuple(faults))
+    return Findings(root, layout, tuple(examples), tuple(faults), seen.prints)
 
 
 def _read(path: Path, seen: _Look, *, over_black: bool = False) -> images.Picture | None:

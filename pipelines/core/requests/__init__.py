@@ -7,14 +7,18 @@ from pydantic import BaseModel, ValidationError
 
 from pipelines.core.errors import BadInput
 from pipelines.core.requests.base import FileKind, Lane, Part, Request
+from pipelines.core.requests.caption import Caption
 from pipelines.core.requests.check import Check
 from pipelines.core.requests.control import Annotate, Control
 from pipelines.core.requests.convert import Convert
+from pipelines.core.requests.crop import Crop
 from pipelines.core.requests.dataset import FORMATS, Export, Split
 from pipelines.core.requests.defectfill import TrainDefectfill
 from pipelines.core.requests.dual import Dual, TrainDual
 from pipelines.core.requests.fetch import Fetch
 from pipelines.core.requests.generate import Inpaint, Painting, Region
+from pipelines.core.requests.ingest import Ingest
+from pipelines.core.requests.organize import Organize
 from pipelines.core.requests.segment import Segment
 from pipelines.core.requests.text import Text
 from pipelines.core.requests.train import Adapting, Training, TrainInversion, TrainLora
@@ -30,7 +34,11 @@ TASKS: dict[str, type[Request]] = {
     "train-defectfill": TrainDefectfill,
     "train-dual": TrainDual,
     "check": Check,
+    "ingest": Ingest,
+    "caption": Caption,
     "segment": Segment,
+    "organize": Organize,
+    "crop": Crop,
     "export": Export,
     "convert": Convert,
     "fetch": Fetch,
@@ -41,15 +49,19 @@ __all__ = [
     "TASKS",
     "Adapting",
     "Annotate",
+    "Caption",
     "Check",
     "Control",
     "Convert",
+    "Crop",
     "Dual",
     "Export",
     "Fetch",
     "FileKind",
+    "Ingest",
     "Inpaint",
     "Lane",
+    "Organize",
     "Painting",
     "Part",
     "Region",

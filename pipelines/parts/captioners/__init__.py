@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import PurePath
 
+from pipelines.core import captioners
 from pipelines.core.errors import BadInput, Problem
 from pipelines.core.models import Models
 from pipelines.parts.captioners import attributes, endpoint, keywords, networks
@@ -29,9 +30,7 @@ def lacks(name: str) -> Problem | None:
     """
     if name not in CAPTIONERS:
         raise BadInput(f"there is no captioner {name[:40]!r}; choose one of {', '.join(CAPTIONERS)}", "captioner")
-    if name in networks.NETWORKS:
-        return networks.missing(name)
-    return {"keywords": keywords.missing, "endpoint": endpoint.missing}.get(name, lambda: None)()
+    return captioners.lacks(name)
 
 
 def folder_words(folder: str) -> str:

@@ -7,41 +7,23 @@ The key is sent to that server and to no other, and stands in no sentence.
 
 import base64
 import json
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPMessage
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from pipelines.core import images, templates
-from pipelines.core.errors import BadInput, Missing, Problem
+from pipelines.core.captioners import KEY, MODEL, URL, Server, server
+from pipelines.core.errors import Problem
 from pipelines.core.models import Models
 from pipelines.parts.captioners import mixing
 from pipelines.parts.captioners.seen import How, Seen
 
-URL, KEY, MODEL = "FLAWSMITH_VISION_URL", "FLAWSMITH_VISION_KEY", "FLAWSMITH_VISION_MODEL"
 SIDE_PX = 1024
 PATIENCE_S = 60.0
 """For each sign of life."""
 MOST_BYTES = 1_000_000
-
-
-@dataclass(frozen=True)
-class Server:
-    """Where to ask, as whom, and which model."""
-
-    url: str
-    key: str = field(repr=False)
-    model: str
-
-    @property
-    def name(self) -> str:
-        """What sentences call it: its host and port."""
-        found = urlsplit(self.url)
-        return f"{found.hostname}:{found.port}" if found.port else str(found.hostname)
 
 
 class _Stays(HTTPRedirectHandler):
@@ -51,36 +33,6 @@ class _Stays(HTTPRedirectHandler):
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: HTTPMessage, newurl: str
     ) -> None:
         return None
-
-
-def missing() -> Problem | None:
-    """The sentence where the endpoint is off or its address is none; None where it can be asked."""
-    try:
-        server()
-    except Problem as problem:
-        return problem
-    return None
-
-
-def server() -> Server:
-    """As the environment says. Raises Missing where something is not set, BadInput for an address or key of no use."""
-    url, key, model = (os.environ.get(name, "").strip() for name in (URL, KEY, MODEL))
-    away = [name for name, value in ((URL, url), (KEY, key), (MODEL, model)) if not value]
-    if away:
-        raise Missing(
-            f"the vision endpoint is off: set {', '.join(away)} where the studio is started (a server of your own that"
-            " asks for no key takes any word); pictures are then sent to that server"
-        )
-    try:
-        found = urlsplit(url)
-        good = found.scheme in ("http", "https") and bool(found.hostname) and found.port != 0
-    except ValueError:
-        good = False
-    if not good or "@" in found.netloc:
-        raise BadInput(f"{URL} is no address of a server: it begins with http:// or https:// and holds no password")
-    if not (key.isascii() and key.isprintable()):
-        raise BadInput(f"{KEY} holds characters that no key has: copy it again")
-    return Server(url.rstrip("/"), key, model)
 
 
 def captions(seen: Sequence[Seen], how: How, models: Models) -> list[str]:

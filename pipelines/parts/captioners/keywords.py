@@ -4,8 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from pipelines.core import templates
-from pipelines.core.errors import Missing
+from pipelines.core import captioners, templates
 from pipelines.core.models import Models
 from pipelines.parts.captioners import ranking
 from pipelines.parts.captioners.seen import How, Seen
@@ -25,11 +24,6 @@ EMPTY = frozenset({
 WORD = re.compile(r"[\w'-]+")
 
 
-def missing() -> Missing | None:
-    """The sentence where no CLIP is here; None where one is."""
-    return None if ranking.here() else ranking.home(next(iter(ranking.CLIPS))).missing()
-
-
 def candidates(said: Iterable[str], given: Sequence[str]) -> list[str]:
     """Those given first, then those of the captions `said`, the most frequent first; MOST at most."""
     counted = Counter(word for one in said for word in dict.fromkeys(_of(captioned.first_line(one))))
@@ -42,7 +36,7 @@ def captions(seen: Sequence[Seen], how: How, models: Models) -> list[str]:
 
     Raises Missing without a CLIP, BadInput where it is damaged.
     """
-    if (sentence := missing()) is not None:
+    if (sentence := captioners.no_clip()) is not None:
         raise sentence
     words = candidates([one.said for one in seen], how.keywords)
     if not words:

@@ -10,21 +10,20 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.core import templates
-from pipelines.core.errors import BadInput, Missing
+from pipelines.core import captioners, templates
+from pipelines.core.errors import BadInput
 from pipelines.core.models import Models
 from pipelines.parts.captioners import mixing
-from pipelines.parts.captioners.opening import Home, Opened, opened
+from pipelines.parts.captioners.opening import Opened, opened
 from pipelines.parts.captioners.seen import How, Seen
 
-SHELF = "captioners"
+SHELF = captioners.NETWORKS_SHELF
 
 
 @dataclass(frozen=True)
 class Network:
     """What a network is opened as, what it is given, and how much of its answer is the question again."""
 
-    source: str
     kind: str
     given: Callable[[Any, Any, str], Mapping[str, Any]]
     """(processor, PIL picture, question) -> its inputs, a batch of one."""
@@ -32,11 +31,6 @@ class Network:
     """(network, inputs) -> with how many tokens that were given its answer begins."""
     asks: str = ""
     """Where nobody says what."""
-
-
-def missing(name: str) -> Missing | None:
-    """The sentence for a network that is not here; None for one that is."""
-    return _home(name).missing()
 
 
 def captions(name: str, seen: Sequence[Seen], how: How, models: Models) -> list[str]:
@@ -47,7 +41,7 @@ def captions(name: str, seen: Sequence[Seen], how: How, models: Models) -> list[
     network = NETWORKS[name]
     questions = [mixing.asked(how.prompt or network.asks, one) for one in seen]
     said: list[str] = []
-    with opened(_home(name), network.kind, models) as held:
+    with opened(captioners.network(name), network.kind, models) as held:
         for start in range(0, len(seen), how.batch_size):
             end = start + how.batch_size
             inputs = [
@@ -60,10 +54,6 @@ def captions(name: str, seen: Sequence[Seen], how: How, models: Models) -> list[
                     answers[at] = answer
             said += answers
     return said
-
-
-def _home(name: str) -> Home:
-    return Home(SHELF, name, NETWORKS[name].source)
 
 
 def _inputs(network: Network, held: Opened, picture: np.ndarray, question: str) -> Mapping[str, Any]:
@@ -137,12 +127,10 @@ def _echo_of_blip2(net: Any, given: Mapping[str, Any]) -> int:
 
 
 NETWORKS: dict[str, Network] = {
-    "blip2": Network("Salesforce/blip2-opt-2.7b", "Blip2ForConditionalGeneration", _shown, _echo_of_blip2),
-    # The base edition is published as a pickle only. A beginning that BLIP is given is part of its caption; the mark
-    # before it is not.
-    "blip": Network("Salesforce/blip-image-captioning-large", "BlipForConditionalGeneration", _shown, lambda *_: 1),
+    "blip2": Network("Blip2ForConditionalGeneration", _shown, _echo_of_blip2),
+    # A beginning that BLIP is given is part of its caption; the mark before it is not.
+    "blip": Network("BlipForConditionalGeneration", _shown, lambda *_: 1),
     "llava": Network(
-        "llava-hf/llava-1.5-7b-hf",
         "AutoModelForImageTextToText",
         _told,
         lambda net, given: int(given["input_ids"].shape[1]),

@@ -12,40 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import safeload, weights
-from pipelines.core.errors import BadInput, Missing
+from pipelines.core import safeload
+from pipelines.core.captioners import WEIGHTS, Home
+from pipelines.core.errors import BadInput
 from pipelines.core.models import Key, Models, out_of_memory
 from pipelines.parts.conditions.networks import UNFIT
-
-WEIGHTS = "model*.safetensors"
-"""What transformers opens; some folders hold the same network for another program beside it."""
-
-
-@dataclass(frozen=True)
-class Home:
-    """Where a network lies: models folder/shelf/name, and its repository."""
-
-    shelf: str
-    name: str
-    source: str
-
-    @property
-    def path(self) -> Path:
-        return weights.folder() / self.shelf / self.name
-
-    def missing(self) -> Missing | None:
-        """The sentence for a network that is not here; None for one that is."""
-        within = f"{weights.folder().name}/{self.shelf}"
-        if not (self.path / "config.json").is_file():
-            return Missing(
-                f"{self.name} is not in {within}: put its folder there (it is {self.source} on Hugging Face)"
-            )
-        if not any(self.path.glob(WEIGHTS)):
-            return Missing(
-                f"{self.name} in {within} has no weights in safetensors, and a pickle could run code:"
-                f" put a safetensors edition there (for example {self.source} on Hugging Face)"
-            )
-        return None
 
 
 @dataclass(frozen=True)

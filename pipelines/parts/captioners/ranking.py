@@ -8,40 +8,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pipelines.core import weights
 from pipelines.core.adapter_names import tags
+from pipelines.core.captioners import CLIPS
+from pipelines.core.captioners import clip as home
+from pipelines.core.captioners import clips as here
 from pipelines.core.errors import BadInput
 from pipelines.core.models import Models
 from pipelines.parts.captioners import mixing
-from pipelines.parts.captioners.opening import Home, Opened, opened
+from pipelines.parts.captioners.opening import Opened, opened
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-SHELF = "clip"
-CLIPS = {
-    "clip-vit-large-patch14-336": "openai/clip-vit-large-patch14-336",
-    "clip-vit-large-patch14": "openai/clip-vit-large-patch14",
-    "CLIP-ViT-H-14-laion2B-s32B-b79K": "laion/CLIP-ViT-H-14-laion2B-s32B-b79K",
-}
-"""Folder -> repository, in the order of preference; any other CLIP of transformers may lie there too."""
+__all__ = ["CLIPS", "best", "cut", "here", "home", "ranked", "similarities"]
+
 DTYPE = "float32"
 AT_ONCE = 32
-
-
-def home(name: str) -> Home:
-    """Where a CLIP lies. Raises BadInput for a name that is no folder's."""
-    if not name or name.startswith(".") or "/" in name or "\\" in name:
-        raise BadInput(f"no CLIP is called {name[:40]!r}: name a folder in {SHELF}, for example {next(iter(CLIPS))}")
-    return Home(SHELF, name, CLIPS.get(name, f"for example {next(iter(CLIPS.values()))}"))
-
-
-def here() -> list[str]:
-    """The CLIPs that can be used now, the preferred first."""
-    shelf = weights.folder() / SHELF
-    found = sorted(path.name for path in shelf.iterdir() if not path.name.startswith(".")) if shelf.is_dir() else []
-    names = [name for name in CLIPS if name in found] + [name for name in found if name not in CLIPS]
-    return [name for name in names if home(name).missing() is None]
 
 
 def ranked(

@@ -102,8 +102,9 @@ def read_mask(path: Path, sample: Sample, picture: Picture) -> np.ndarray:
 def mask_png(sample: Sample, picture: Picture) -> bytes:
     """The mask of all areas of a sample that has some, as the run wrote it. Raises Missing, BadInput."""
     assert sample.mask is not None
-    read_mask(sample.mask, sample, picture)
-    return sample.mask.read_bytes()
+    mask = read_mask(sample.mask, sample, picture)
+    content = sample.mask.read_bytes()
+    return content if content.startswith(png.SIGNATURE) else images.encode_png(mask.astype(np.uint8) * 255)
 
 
 def good_png(source: Source) -> bytes:
@@ -112,8 +113,13 @@ def good_png(source: Source) -> bytes:
 
 
 def _bytes(sample: Sample) -> bytes:
+    """The picture as it lies there, where that is an upright PNG; a photograph is written anew, in its own depth."""
     try:
-        return sample.image.read_bytes()
+        content = sample.image.read_bytes()
+        header = headers.read(io.BytesIO(content), sample.image.name)
+        if header.format == "png" and header.orientation == 1:
+            return content
+        return images.encode_png(images.read(sample.image).pixels)
     except FileNotFoundError as error:
         raise Missing(f"{sample.image.name} of run {sample.run} is gone: put it back, or leave this run out") from error
 

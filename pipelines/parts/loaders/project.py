@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from pipelines.core import projects
@@ -12,24 +13,34 @@ from pipelines.parts.loaders.example import Box, Example, Part
 
 
 def load(id: str, assets: Assets) -> list[Example]:
-    """In the project's order, without what was left out. Raises Missing, and BadInput where there are none."""
+    """In the project's order, without what was left out; a picture whose areas have masks of their own is one example
+    for each of its kinds. Raises Missing, and BadInput where there are none.
+    """
     store = projects.Projects(assets.runs)
-    found = [_example(one, assets) for one in store.records(id).page(USED)]
+    found = [one for record in store.records(id).page(USED) for one in examples(record, assets)]
     if not found:
         raise BadInput(f"the project {store.get(id).name} holds no picture: add some under Data", "data")
     return found
 
 
-def _example(record: Record, assets: Assets) -> Example:
-    return Example(
+def examples(record: Record, assets: Assets) -> list[Example]:
+    """A picture's labels. Raises Missing for a file that is gone."""
+    boxes = json.loads(record.boxes or "[]")
+    whole = Example(
         assets.get(record.asset).path,
         assets.get(record.mask).path if record.mask else None,
-        tuple(box(one) for one in json.loads(record.boxes or "[]")),
+        tuple(box(one) for one in boxes if not one.get("mask")),
         record.defect,
         record.caption,
         cast(Part, record.part),
         record.origin or record.asset,
     )
+    drawn = [
+        replace(whole, mask=assets.get(one["mask"]).path, boxes=(), defect=str(one["defect"]))
+        for one in boxes
+        if one.get("mask")
+    ]
+    return [*drawn, *([whole] if whole.mask or whole.boxes or not drawn else [])]
 
 
 def box(data: Mapping[str, Any]) -> Box:
