@@ -1,8 +1,8 @@
 """Shows that training learns: a small base from random weights, then a defect it never saw by a LoRA in two stages.
 
-`python -m bench.learning OUT [--minutes N]`, on the CPU. Each training is one run in OUT and goes on from its newest
-checkpoint when this is called again. Writes OUT/base.png, OUT/learning.png and OUT/learning.json. The surfaces are our
-own, one sheet each, in pieces of 64 px; nothing is fetched.
+`python -m bench.learning OUT [--minutes N] [--base-of SURFACE ...]`, on the CPU. Each training is one run in OUT and
+goes on from its newest checkpoint when this is called again. Writes OUT/base.png, OUT/learning.png and
+OUT/learning.json. The surfaces are our own, one sheet each, in pieces of 64 px; nothing is fetched.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def cut(pixels: np.ndarray, top: int, left: int) -> np.ndarray:
 
 @cache
 def sheet(surface: str) -> np.ndarray:
-    return surfaces.make(surface, SURFACES[surface], (SHEET, SHEET)).image
+    return surfaces.make(surface, SURFACES.get(surface, 1), (SHEET, SHEET)).image
 
 
 def good(surface: str, seed: int) -> np.ndarray:
@@ -88,9 +88,9 @@ def bad(seed: int) -> tuple[np.ndarray, np.ndarray]:
     return cut(drawing.image, half, half), cut(drawing.mask.astype(np.float32), half, half) > 0
 
 
-def write_pictures(folder: Path) -> None:
+def write_pictures(folder: Path, names: Sequence[str]) -> None:
     """Surfaces to learn from, a data set in MVTec's layout, and damaged pictures that no training sees."""
-    found = {f"surfaces/{one}/{seed:03d}": good(one, seed) for one in SURFACES for seed in range(EACH)}
+    found = {f"surfaces/{one}/{seed:03d}": good(one, seed) for one in names for seed in range(EACH)}
     found |= {f"part/train/good/{number:03d}": good(DAMAGED, 1000 + number) for number in range(GOOD)}
     for number in range(BAD + UNSEEN):
         home = "part" if number < BAD else "unseen"
@@ -239,9 +239,10 @@ class Bench:
         if not (self.out / "models" / "start").is_dir():
             save_start(self.out / "models" / "start", autoencoder(tensor([images.read(one).pixels for one in paths])))
         self.taught("base", BASE, "small", self.surfaces())
-        real = {f"real: {one}": [good(one, 3000 + seed) for seed in range(COLUMNS)] for one in SURFACES}
+        names = sorted(one.name for one in (self.out / "surfaces").iterdir())
+        real = {f"real: {one}": [good(one, 3000 + seed) for seed in range(COLUMNS)] for one in names}
         with families.opened("small", self.worker.models, dtype="float32") as base:
-            prompts = [f"a photo of {one}" for one in SURFACES]
+            prompts = [f"a photo of {one}" for one in names]
             made = denoising.samples(base, None, prompts, COLUMNS, 7, SIDE, lambda step: None)
             write_sheet(self.out / "base.png", {**real, **made})
             seen = tensor([one for pictures in real.values() for one in pictures])
@@ -365,14 +366,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.learning", description=__doc__)
     parser.add_argument("out", type=Path, help="folder for pictures, models, runs and sheets")
     parser.add_argument("--minutes", type=float, default=120.0, help="stop after so long; call again to go on")
+    parser.add_argument("--base-of", nargs="+", metavar="SURFACE", help="only learn a base, of other surfaces")
     asked = parser.parse_args(arguments)
     out = prepared(asked.out)
     if not (out / "unseen").is_dir():
-        write_pictures(out)
+        write_pictures(out, asked.base_of or list(SURFACES))
     with Worker(out / "runs", "cpu", ()) as worker:
         bench = Bench(out, worker, asked.minutes)
         try:
             found: dict[str, Any] = {"psnr": bench.draw()}
+            if asked.base_of:
+                return 0
             stages = {"stage 1": STAGE_1, "stage 2": STAGE_2}
             adapters = {name: bench.ask(name.replace(" ", "-"), one) for name, one in stages.items()}
         except Cancelled:

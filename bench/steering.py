@@ -1,6 +1,7 @@
 """Shows that control nets steer: nets for edges, depth and normals trained on our surfaces, tried on ones never seen.
 
 `python -m bench.steering OUT [--minutes N]`, on the CPU, after `python -m bench.learning OUT`, whose base they steer.
+Edges want surfaces that have some: `python -m bench.learning OUT --base-of terrazzo grid board` makes another base.
 Goes on where it stopped when called again. Writes OUT/steering.png (surfaces that no net saw, their maps, and what is
 made with the net and without) and OUT/steering.json: how far the map measured again on what was made agrees with the
 one that was asked for (Pearson's r), and at strength 0 as the floor. All maps are made from pictures, without weights.
@@ -18,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.learning import COLUMNS, SHEET, SIDE, SURFACES, UNNAMED, Bench, cut, taken_on, tensor, write_sheet
+from bench.learning import COLUMNS, SHEET, SIDE, UNNAMED, Bench, cut, taken_on, tensor, write_sheet
 from pipelines.core.errors import Cancelled
 from pipelines.core.models import Models
 from pipelines.parts import conditions, denoising, families, rates, surfaces
@@ -152,7 +153,7 @@ def main(arguments: list[str] | None = None) -> int:
     shown: dict[str, Sequence[np.ndarray]] = {}
     with Worker(out / "runs", "cpu", ()) as worker, families.opened("small", worker.models, dtype="float32") as base:
         bench = Steering(out, worker, minutes)
-        models, names = worker.models, list(SURFACES)
+        models, names = worker.models, sorted(one.name for one in (out / "surfaces").iterdir())
         seen = [piece(name, seed, number, models) for name in names for seed in SEEN for number in range(EACH)]
         held = [piece(names[number % len(names)], 100 + number, 0, models) for number in range(UNSEEN)]
         shown["never seen"] = [one.pixels for one in held[:COLUMNS]]
