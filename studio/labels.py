@@ -9,15 +9,22 @@ from dataclasses import asdict
 from itertools import islice
 from typing import Annotated, Any, Literal
 
+import anyio
+import anyio.to_thread
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
 
-from pipelines.core import templates
+from pipelines.core import overlays, statistics, templates
+from pipelines.core.errors import Missing
 from pipelines.core.records import FIELDS, Filter, Record, Records
 from studio.context import Context
 
 SHOWN = 100
 MOST_CHANGED = 20_000
+MOST_MEASURED = 20_000
+LOOKING = 2
+SETTLED = {"Cache-Control": "private, max-age=31536000, immutable"}
 Text = Literal["caption", "tags", "defect"]
 
 
@@ -106,7 +113,8 @@ class Template(Rewrite):
 def router(context: Context) -> APIRouter:
     """What lies below /api/projects/{id} and is about labels."""
     routes = APIRouter(prefix="/api/projects/{id}", tags=["projects"])
-    store = context.projects
+    store, looking = context.projects, anyio.CapacityLimiter(LOOKING)
+    measured: dict[str, statistics.Measure | None] = {}
 
     @routes.get("/tally", summary="How many pictures there are of each class, part, tag ...")
     def tally(id: str, which: Asked) -> dict[str, Any]:
@@ -162,7 +170,41 @@ def router(context: Context) -> APIRouter:
             preview=asked.preview,
         )
 
+    @routes.get(
+        "/overlay/{asset}",
+        summary="What is marked on a picture, to lay over it: PNG with transparency",
+        description="Its mask filled, its boxes and polygons as lines. With `of` as the tile of the picture says it, "
+        "the answer stays true for ever.",
+        response_class=Response,
+        responses={404: {"description": "No such picture, or nothing is marked on it"}},
+    )
+    async def overlay(
+        id: str,
+        asset: str,
+        side: Annotated[int, Query(ge=16, le=2048, description="Longest side, in pixels")] = 256,
+        of: Annotated[str, Query(max_length=40)] = "",
+    ) -> Response:
+        return await anyio.to_thread.run_sync(_overlay, context, id, asset, side, of, limiter=looking)
+
+    @routes.get("/statistics", summary="Classes, sizes, parts, and how large and where the defects are")
+    async def look(id: str, which: Asked) -> dict[str, Any]:
+        def count() -> dict[str, Any]:
+            if len(measured) > MOST_MEASURED:
+                measured.clear()
+            return asdict(statistics.of(store.records(id).page(which), context.assets, measured))
+
+        return await anyio.to_thread.run_sync(count, limiter=looking)
+
     return routes
+
+
+def _overlay(context: Context, id: str, asset: str, side: int, of: str) -> Response:
+    record = context.projects.records(id).get(asset)
+    stamp = overlays.stamp(record)
+    if not stamp:
+        raise Missing(f"nothing is marked on {record.name}: draw its mask in Paint")
+    headers = SETTLED if of == stamp else {"Cache-Control": "private, no-cache"}
+    return Response(overlays.png(record, context.assets, side), media_type="image/png", headers=headers)
 
 
 def counted(records: Records, which: Filter) -> dict[str, Any]:

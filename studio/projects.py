@@ -19,6 +19,7 @@ from pipelines.core.errors import BadInput, DiskFull, Missing, Problem
 from pipelines.core.gallery import Gallery
 from studio import shelf, uploads
 from studio.context import Context
+from studio.labels import Asked, Which
 from studio.shelf import Place
 
 MOST_AT_ONCE = 20_000
@@ -57,9 +58,10 @@ class Add(Body):
 
 
 class Remove(Body):
-    """Pictures to take out."""
+    """Pictures to take out: by their ids, or all that a filter finds."""
 
-    assets: Ids
+    assets: Ids = []
+    which: Which | None = None
 
 
 class Take(Body):
@@ -101,14 +103,15 @@ def router(context: Context) -> APIRouter:
     def restore(id: str) -> dict[str, Any]:
         return shelf.facts(context, store.restore(id))
 
-    @routes.get("/{id}/pictures", summary="A page of its pictures", responses=no_such)
+    @routes.get("/{id}/pictures", summary="A page of its pictures, or of those that a filter finds", responses=no_such)
     def pictures(
         id: str,
+        which: Asked,
         first: Annotated[int, Query(ge=0, description="How many to pass over")] = 0,
         limit: Annotated[int, Query(ge=1, le=200, description="How many")] = shelf.PAGE,
         around: Annotated[str, Query(description="Instead of `first`: the page with this asset")] = "",
     ) -> dict[str, Any]:
-        return shelf.page(context, gallery, store.get(id), Place(first, limit, around))
+        return shelf.page(context, gallery, store.get(id), Place(first, limit, around, which))
 
     @routes.post("/{id}/pictures", summary="Add pictures by their asset ids", responses=no_such)
     def add(id: str, asked: Add) -> dict[str, Any]:
@@ -117,7 +120,8 @@ def router(context: Context) -> APIRouter:
 
     @routes.post("/{id}/pictures/remove", summary="Take pictures out; `undo` puts them back", responses=no_such)
     def remove_several(id: str, asked: Remove) -> dict[str, Any]:
-        return asdict(store.remove(id, asked.assets))
+        found = store.records(id).assets(asked.which.filter()) if asked.which else asked.assets
+        return asdict(store.remove(id, found))
 
     @routes.delete("/{id}/pictures/{asset}", summary="Take one picture out", responses=no_such)
     def remove(id: str, asset: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import quote
 
+from pipelines.core import overlays
 from pipelines.core.assets import Asset
 from pipelines.core.errors import Missing
 from pipelines.core.gallery import Filter as Made
@@ -52,9 +53,10 @@ def page(context: Context, gallery: Gallery, project: Project, place: Place) -> 
     shown = records.page(place.which, first, limit)
     undo, redo = records.steps()
     return {
-        "items": [_tile(context, gallery, one) for one in shown],
+        "items": [{**_tile(context, gallery, one), "overlay": overlay(project.id, one)} for one in shown],
         "first": first,
         "total": total,
+        "all": total if place.which == EVERY else records.count(),
         "open": project.open,
         "undo": undo,
         "redo": redo,
@@ -78,6 +80,12 @@ def _tile(context: Context, gallery: Gallery, record: Record) -> dict[str, Any]:
 def thumb(asset: str, name: str) -> str:
     """Where a browser finds a small copy."""
     return f"/files/{asset}/{quote(name)}?side={THUMB_PX}"
+
+
+def overlay(project: str, record: Record) -> str:
+    """Where a browser finds what is marked on a picture; "" where nothing is."""
+    stamp = overlays.stamp(record)
+    return f"/api/projects/{project}/overlay/{record.asset}?side={THUMB_PX}&of={stamp}" if stamp else ""
 
 
 def strip(context: Context, id: str) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def mask_canvas(
 ) -> gr.HTML:
     """The canvas. Events: `open` (an uploaded picture's asset id), `restore` (the asset id of an uploaded picture
     that carries its request), `refuse` (a sentence), `input` (a stroke ended), `select` (another area became the
-    active one).
+    active one), `of_picture` (what is painted is to be the picture's mask: project, asset, mask, defect, back).
 
     A function, not a subclass of gr.HTML: Gradio writes a .pyi file beside every module that defines a component class.
     titles: what to call each defect on an area's chip. start: what is noted about the first area before anybody chose.
@@ -129,13 +129,18 @@ def swatches() -> dict[str, str]:
     return found
 
 
-def shown(picture: Shown | None, areas: Sequence[Mapping[str, Any]] = (), drafts: str = "") -> dict[str, Any]:
+def shown(
+    picture: Shown | None, areas: Sequence[Mapping[str, Any]] = (), drafts: str = "", keep: bool = False
+) -> dict[str, Any]:
     """The value that puts a picture on the canvas.
 
     areas: what to fill in on it, each a mask by its asset id under `mask` and else what is noted about it (defect,
     severity, ...). They take the place of what is painted there, undoably, each time such a value comes.
+    keep: whether it came to have its mask drawn: then keeping that is what stands below it.
     """
     value: dict[str, Any] = {"picture": None if picture is None else vars(picture)}
+    if keep:
+        value["keep"] = True
     if areas:  # an order of its own, so that the same areas asked for again are filled in again
         value |= {"areas": [dict(one) for one in areas], "order": secrets.token_hex(6)}
     return {**value, "drafts": drafts} if drafts else value

@@ -163,6 +163,7 @@ const acts = {
   in() { zoom(1.4); },
   out() { zoom(1 / 1.4); },
   open() { find("input[name=picture]").click(); },
+  of_picture() { keep_of_picture(); },
   keep() { ask_name("", props.titles[strokes.note(active).defect] || ""); },
   import() { find(".mc-masks").hidePopover(); find("input[name=mask]").click(); },
   export() { find(".mc-masks").hidePopover(); export_mask(); },
@@ -200,6 +201,8 @@ find("input[name=opacity]").addEventListener("input", (event) => { view.opacity 
 async function load() {
   const value = props.value || {}, next = value.picture, next_home = value.drafts || props.drafts || "";
   if (!next) return;
+  root.dataset.drawing = value.keep ? "1" : "";
+  root.dataset.home = next_home ? "1" : "";
   const order = value.areas ? value.order || JSON.stringify(value.areas) : "", turn = ++loading;
   const open_already = picture && picture.url === next.url && home === next_home;
   if (open_already && (!order || order === filled)) { root.dataset.ready = "1"; return; }

@@ -56,6 +56,23 @@ async function export_mask() {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
+// What is painted in all areas becomes the mask of the project's picture. Who keeps it is the page.
+async function keep_of_picture() {
+  find(".mc-masks").hidePopover();
+  await Promise.all(settling);
+  const { width, height, name, asset } = picture, whole = new Uint8Array(view.width * view.height);
+  for (const number of strokes.areas()) if (strokes.masks.has(number)) strokes.mask(number).forEach((value, i) => { if (value) whole[i] = 255; });
+  if (!area(whole)) { refuse(props.words.paint_first); return; }
+  root.dataset.ready = "0";
+  try {
+    const full = scaled(whole, view.width, view.height, width, height, [width / view.width, height / view.height]);
+    const file = new File([await png_file(full, width, height)], `${name.replace(/\.[^.]*$/, "")}-mask.png`);
+    const { asset: mask } = await take(props, file);
+    root.dataset.ready = "1";
+    trigger("of_picture", { project: home.split("/").at(-2), asset, mask, defect: strokes.note(active).defect || "", back: root.dataset.drawing === "1" });
+  } catch (problem) { refuse(problem.message); }
+}
+
 // -- the masks painted last
 function remember_all() {
   for (const number of strokes.areas()) if (strokes.masks.has(number)) {

@@ -4,6 +4,7 @@ brings back the request it was made from. Whatever comes is put into the project
 Wires events of Paint; by which address a picture is shown and what a request holds is known elsewhere.
 """
 
+import html
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,11 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.core import bases
+from pipelines.core import bases, presets
 from pipelines.core.assets import Asset
 from pipelines.core.errors import Problem
 from pipelines.core.requests import Control, Dual, Request, Text
-from studio import canvas, pictures, restore, shelf, watch
+from studio import canvas, menu, pictures, restore, shelf, watch
 from studio.context import Context
 from studio.page import QUIET, Page
 from studio.restore import Restored
@@ -67,6 +68,7 @@ def wire(context: Context, page: Page, at: Places, tab: Tab = ON_PAINT) -> "Brin
     listen(at.compare.start, bring.started)
     page.project.change(bring.strip, page.project, at.strip, **QUIET)
     at.painted.refuse(bring.refused, None, None, **QUIET)
+    at.painted.of_picture(bring.kept, None, page.tabs, **QUIET)
     if tab is ON_PAINT:
         page.sent.change(bring.sent, [page.sent, *known], shown, **QUIET)
         page.here.arrive(bring.again, [page.picture, page.project], [at.painted, at.strip], **QUIET)
@@ -137,7 +139,7 @@ class Bring:
                 return self._restored(project, restore.of_run(self.context, run, stem, _product(held)))
             if order.get("asset") and self.tab is not ON_PAINT:
                 return self.dropped_here(project, held, str(order["asset"]))
-            return self._of_project(str(order.get("project", "")), str(order.get("asset", "")))
+            return self._of_project(str(order.get("project", "")), str(order.get("asset", "")), order.get("draw"))
 
     def again(self, asset: Any, project: Any) -> list[Any]:
         """What was on the canvas before a refresh; in a browser that remembers none, what is open in the project."""
@@ -148,6 +150,22 @@ class Bring:
     def strip(self, project: Any) -> dict[str, Any]:
         """The project's pictures beside the samples."""
         return shelf.strip(self.context, project if isinstance(project, str) else "")
+
+    def kept(self, event: gr.EventData) -> Any:
+        """What is painted is the picture's mask now, and where it has no class yet the area's defect is that; who came
+        to draw it goes back.
+        """
+        say, asset, defect = self.page.say, str(event.asset), str(event.defect)
+        with watch.refusals(say):
+            records = self.context.projects.records(str(event.project))
+            record = records.get(asset)
+            kind = menu.fields(defect, presets.own_folder(self.context.runs))["defect"] if defect else ""
+            values = {"mask": str(event.mask), **({} if record.defect else {"defect": kind})}
+            records.change({asset: values}, ", ".join(values))
+        gr.Info(
+            html.escape(say("data.mask_kept", name=record.name)), title=say("shell.tabs.data"), duration=watch.TOAST_S
+        )
+        return gr.Tabs(selected="data") if event.back else gr.skip()
 
     def refused(self, event: gr.EventData) -> None:
         """The canvas could not take a file."""
@@ -176,13 +194,22 @@ class Bring:
         form = {name: value for name, value in whole.items() if name != "area"}  # it comes with the canvas's areas
         return self._open(project, found.picture, put(form), found.areas)
 
-    def _of_project(self, id: str, asset: str) -> list[Any]:
+    def _of_project(self, id: str, asset: str, draw: Any = None) -> list[Any]:
+        """`draw`: the mask and the class of a picture whose mask is to be drawn."""
         form = self.context.projects.get(id).form if id else {}
         card = put(form) if form else gr.skip()
         picture = self._back(id, asset)
         if picture is None:
             return [gr.skip(), gr.skip(), gr.skip(), card, gr.skip(), self.strip(id)]
+        if isinstance(draw, dict):
+            picture |= canvas.shown(None, areas=self._marked(draw), keep=True) | {"picture": picture["picture"]}
         return [picture, gr.Tabs(selected=self.tab.stage), asset, card, gr.skip(), self.strip(id)]
+
+    def _marked(self, draw: dict[str, Any]) -> list[dict[str, Any]]:
+        """The area that a picture's mask is; its class where the menu has one of that name, else the first."""
+        mask, defect = str(draw.get("mask", "")), str(draw.get("defect", ""))
+        known = defect in menu.titles(self.page.say, presets.own_folder(self.context.runs))
+        return [{**menu.START, "defect": defect if known else which.first(self.page.say), "mask": mask}] if mask else []
 
     def _back(self, project: Any, asset: Any) -> dict[str, Any] | None:
         """A picture that was open before, with what was painted on it; None when it is no longer kept."""

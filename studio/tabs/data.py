@@ -15,7 +15,7 @@ from studio.i18n import Language
 from studio.page import QUIET, Page
 from studio.widgets import FOLDER, widget
 
-PARTS = ("open", "server", "take", "projects", "browse")
+PARTS = ("open", "server", "take", "projects", "browse", "labels", "details", "statistics")
 
 
 def build(context: Context, page: Page) -> None:
@@ -55,6 +55,15 @@ def _wire(context: Context, page: Page, widget: Any) -> None:
             project = context.projects.change(str(event.project), open=str(event.asset))
         return [project.id, order(project.id, project.open), gr.Tabs(selected="paint")]
 
+    def drawn(event: gr.EventData) -> list[Any]:
+        """A picture whose mask is to be drawn: Paint shows the one it has, and offers to keep the new one."""
+        id, asset = str(event.project), str(event.asset)
+        with watch.refusals(say):
+            record = context.projects.records(id).get(asset)
+            project = context.projects.change(id, open=asset)
+        draw = {"draw": {"mask": record.mask, "defect": record.defect}}
+        return [project.id, {**order(project.id, asset), **draw}, gr.Tabs(selected="paint")]
+
     def sampled(id: Any, event: gr.EventData) -> list[Any]:
         with watch.refusals(say):
             project = shelf.took(context, say, id, [pictures.take_sample(context, str(event.sample))], open=False)
@@ -75,6 +84,7 @@ def _wire(context: Context, page: Page, widget: Any) -> None:
         seen(arrive, page.project, [widget, page.project], **last)
     widget.project(chosen, None, [page.project, page.sent], **last)
     widget.open(opened, None, [page.project, page.sent, page.tabs], **last)
+    widget.draw(drawn, None, [page.project, page.sent, page.tabs], **QUIET)
     widget.sample(sampled, page.project, [widget, page.project], **each)
     widget.told(told, None, widget, **each)
     widget.refuse(refused, None, None, **each)

@@ -3,7 +3,9 @@
 
 const tiles = find(".shf-tiles"), SIZE = 60;
 const chosen = new Set(), scrapped = []; // projects deleted here, each with how many changes of pictures came after it
-let items = [], undoable = "", first = 0, total = 0, here = 0, anchor = 0, last = false;
+const known = new Map(); // what was seen of pictures, also of other pages: what is chosen may lie there
+let items = [], undoable = "", redoable = "", first = 0, total = 0, all = 0, here = 0, anchor = 0, last = false;
+let every = false; // not some are chosen but all that the filter finds
 
 const bytes = (number) => {
   const [unit, by, maximumFractionDigits] = number >= 1e6 ? ["megabyte", 1e6, 1] : ["kilobyte", 1e3, 0];
@@ -14,12 +16,13 @@ function refuse(problem) { trigger("refuse", { sentence: problem.message }); }
 
 // -- what is on show
 async function turn_to(place) {
-  if (!project) { items = []; undoable = ""; first = total = here = anchor = 0; draw(); return; }
-  const id = project.id;
+  if (!project) { items = []; undoable = redoable = ""; first = total = all = here = anchor = 0; forget_labels(); draw(); return; }
+  const id = project.id, address = `/api/projects/${id}`;
   try {
-    const found = await asked("GET", `/api/projects/${id}/pictures?${query(place)}`);
+    const [found] = await Promise.all([asked("GET", `${address}/pictures?${query({ ...place, ...wanted() })}`), count_labels(address)]);
     if (!project || project.id !== id) return; // another was opened meanwhile
-    ({ items, first, total, undo: undoable } = found);
+    ({ items, first, total, all, undo: undoable, redo: redoable } = found);
+    for (const item of items) known.set(item.asset, item);
     project.open = found.open;
     here = anchor = last ? Math.max(0, items.length - 1) : Math.max(0, items.findIndex((item) => item.asset === (place.around || "")));
     last = false;
@@ -27,14 +30,16 @@ async function turn_to(place) {
   } catch (problem) { if (problem.status !== 404) refuse(problem); }
 }
 
-// The same page again, with what changed since.
+// The same page again, with what changed since. A picture that the filter finds no more gives its place to the next one.
 async function refresh() {
-  const at = items[here] && items[here].asset;
+  const at = items[here] && items[here].asset, before = here;
+  stale = true;
   try { await reload(); } catch (problem) { refuse(problem); return; }
   const scrolled = find(".shf-scroll").scrollTop;
   await turn_to({ first });
   const place = items.findIndex((item) => item.asset === at);
-  if (place >= 0) { here = anchor = place; mark(); }
+  here = anchor = place >= 0 ? place : Math.max(0, Math.min(before, items.length - 1));
+  mark();
   find(".shf-scroll").scrollTop = scrolled;
 }
 
@@ -44,8 +49,9 @@ function draw() {
     tile.className = "shf-tile";
     tile.id = `shf-${place}`;
     tile.role = "option";
-    tile.title = item.name;
+    tile.title = tile.ariaLabel = [item.name, ...labels_of(item)].join(" · ");
     tile.append(seen_as(item), about(item));
+    tile.dataset.out = item.out ? "1" : "";
     tile.onclick = (event) => pick(place, event.shiftKey, event.ctrlKey || event.metaKey);
     tile.ondblclick = () => { go(place); open(); };
     return tile;
@@ -55,34 +61,48 @@ function draw() {
 
 function seen_as(item) {
   if (item.missing) return Object.assign(document.createElement("div"), { className: "shf-lost", textContent: props.words.missing });
-  return Object.assign(document.createElement("img"), { src: item.thumb, alt: "", loading: "lazy" });
+  const box = Object.assign(document.createElement("div"), { className: "shf-seen" });
+  const image = (src, more) => Object.assign(document.createElement("img"), { src, alt: "", loading: "lazy", ...more });
+  box.append(image(item.thumb));
+  if (item.overlay) box.append(image(item.overlay, { className: "shf-over", onerror: (event) => event.target.remove() }));
+  return box;
 }
 
 function about(item) {
-  const box = document.createElement("div"), words = props.words, lines = [];
-  if (!item.missing) {
-    lines.push(`${item.width} × ${item.height} · ${words.bits.replace("%", item.bits)}`);
-    lines.push([bytes(item.bytes), ...(item.made ? [filled(words.made, item.made)] : []), ...(item.kept ? [filled(words.kept, item.kept)] : [])].join(" · "));
-  }
-  box.append(Object.assign(document.createElement("span"), { textContent: item.name }), ...lines.map((text) => Object.assign(document.createElement("small"), { textContent: text })));
+  const words = props.words, box = made("div", "shf-text", made("span", "", item.name)), results = [];
+  if (labelled()) box.append(marks_of(item));
+  if (item.missing) return box;
+  const facts = made("div", "shf-facts", made("small", "", size_of(item, !item.part)));
+  if (item.part) facts.append(made("em", "", words.parts[item.part]));
+  if (item.made) results.push(filled(words.made, item.made));
+  if (item.kept) results.push(filled(words.kept, item.kept));
+  box.append(facts, ...(results.length ? [made("small", "", results.join(" · "))] : []));
   return box;
 }
+
+function size_of(item, whole = true) { return `${item.width} × ${item.height}${whole ? ` · ${props.words.bits.replace("%", item.bits)}` : ""}`; }
 
 function mark() {
   items.forEach((item, place) => {
     const tile = tiles.children[place];
     tile.dataset.here = place === here ? "1" : "";
     tile.dataset.open = project && item.asset === project.open ? "1" : "";
-    tile.ariaSelected = chosen.has(item.asset);
+    tile.ariaSelected = every || chosen.has(item.asset);
   });
   if (items.length) tiles.setAttribute("aria-activedescendant", `shf-${here}`); else tiles.removeAttribute("aria-activedescendant");
-  const words = props.words, number = (count) => count.toLocaleString(props.language);
-  root.dataset.empty = items.length || total ? "" : "1";
+  const words = props.words, number = (count) => count.toLocaleString(props.language), one = items[here];
+  root.dataset.empty = items.length || all ? "" : "1";
   root.dataset.project = project ? project.id : "";
-  find(".shf-count").textContent = chosen.size > 1 ? filled(words.chosen, chosen.size) : filled(total === 1 ? words.one : words.many, total);
+  const many = every ? total : chosen.size, pictures = filtered() ? filled(words.of, total, all) : filled(total === 1 ? words.one : words.many, total);
+  find(".shf-count").textContent = many > 1 || every ? filled(words.chosen, many) : pictures;
   find(".shf-place").textContent = items.length ? `${number(first + 1)}–${number(first + items.length)} / ${number(total)}` : "";
-  const able = { undo: undoable || scrapped.length, remove: items.length, open: items.length && !items[here].missing, previous: first > 0, next: first + items.length < total };
+  find("[data-act=every]").hidden = every || !items.length || total <= items.length || !items.every((item) => chosen.has(item.asset));
+  find("[data-act=every]").textContent = filled(words.choose_all, total);
+  find(".shf-nothing").hidden = total > 0 || !all;
+  const able = { undo: undoable || scrapped.length, redo: redoable && !(scrapped.length && !scrapped.at(-1).since), remove: items.length, open: items.length && !one.missing, previous: first > 0, next: first + items.length < total };
   for (const [act, may] of Object.entries(able)) find(`[data-act=${act}]`).disabled = !may;
+  tell_steps();
+  draw_details();
 }
 
 // -- choosing
@@ -91,10 +111,21 @@ function settle() {
   if (tiles.children[here]) tiles.children[here].scrollIntoView({ block: "nearest" });
 }
 
-function go(place) { here = anchor = place; chosen.clear(); settle(); }
+function go(place) { here = anchor = place; choose_none(); settle(); }
+
+function choose_none() { chosen.clear(); every = false; }
+
+function choose_every() { if (!items.length) return; every = true; items.forEach((item) => chosen.add(item.asset)); settle(); tiles.focus({ preventScroll: true }); }
+
+// Once: this page. Once more: all that there are, or all that the filter finds.
+function choose_all() {
+  if (items.length && items.every((item) => chosen.has(item.asset)) && total > items.length) { choose_every(); return; }
+  items.forEach((item) => chosen.add(item.asset));
+  settle();
+}
 
 function choose_to(place) {
-  chosen.clear();
+  choose_none();
   for (let at = Math.min(anchor, place); at <= Math.max(anchor, place); at++) chosen.add(items[at].asset);
 }
 
@@ -102,6 +133,7 @@ function pick(place, range, one) {
   tiles.focus({ preventScroll: true });
   if (range) { here = place; choose_to(place); }
   else if (one) {
+    if (every) { every = false; chosen.clear(); items.forEach((item) => chosen.add(item.asset)); }
     if (!chosen.size && here !== place) chosen.add(items[here].asset);
     here = anchor = place;
     if (!chosen.delete(items[place].asset)) chosen.add(items[place].asset);
@@ -126,17 +158,18 @@ function open() {
   if (project && items[here] && !items[here].missing) trigger("open", { project: project.id, asset: items[here].asset });
 }
 
-async function remove() {
-  const meant = chosen.size ? [...chosen] : items[here] ? [items[here].asset] : [];
-  if (!meant.length || !project) return;
-  try { await asked("POST", `/api/projects/${project.id}/pictures/remove`, { assets: meant }); } catch (problem) { refuse(problem); }
-  await changed();
+// What an action is about: all that the filter finds, the chosen ones, or the one that is here.
+function meant() {
+  if (every) return { which: which() };
+  const assets = chosen.size ? [...chosen] : items[here] ? [items[here].asset] : [];
+  return { assets, which: { assets } };
 }
 
-// Pictures changed here: a project that was deleted before is taken back after that.
-async function changed() {
-  if (scrapped.length) scrapped.at(-1).since += 1;
-  chosen.clear();
+async function remove() {
+  const { assets, which: those } = meant();
+  if (!project || (assets && !assets.length)) return;
+  try { stepped(await asked("POST", `/api/projects/${project.id}/pictures/remove`, assets ? { assets } : { which: those })); } catch (problem) { refuse(problem); }
+  choose_none();
   await refresh();
 }
 
@@ -151,20 +184,40 @@ async function undo() {
     } else if (project) {
       const done = await asked("POST", `/api/projects/${project.id}/undo`);
       if (gone) gone.since -= 1;
-      await reload();
-      if (done && done.assets.length) {
-        await turn_to({ around: done.assets[0] });
-        done.assets.forEach((asset) => chosen.add(asset));
-        settle();
-        return;
-      }
+      walked(done, -1);
+      if (await turned(done)) return;
     }
   } catch (problem) { refuse(problem); }
   await refresh();
 }
 
+async function redo() {
+  if (!project || !redoable) return;
+  try {
+    const done = await asked("POST", `/api/projects/${project.id}/redo`);
+    if (scrapped.length && done) scrapped.at(-1).since += 1;
+    walked(done, 1);
+    if (await turned(done)) return;
+  } catch (problem) { refuse(problem); }
+  await refresh();
+}
+
+// Shows what a step touched, chosen; false where there is nothing of it to show.
+async function turned(done) {
+  if (!done || !done.assets.length) return false;
+  stale = true;
+  await reload();
+  await turn_to({ around: done.assets[0] });
+  const whole = done.count === done.assets.length, there = new Set(items.map((item) => item.asset));
+  choose_none();
+  if (whole) done.assets.filter((asset) => !filtered() || there.has(asset)).forEach((asset) => chosen.add(asset));
+  if (chosen.size === 1 && items[here] && chosen.has(items[here].asset)) chosen.clear(); // the one that is here
+  settle();
+  return true;
+}
+
 const acts = {
-  create, rename, scrap, undo, remove, open, ...browsing,
+  create, rename, scrap, undo, redo, remove, open, every: choose_every, ...browsing, ...labelling, ...detailing, ...counting,
   files: () => find("input[name=pictures]").click(), folder: () => find("input[name=folder]").click(),
   previous: () => turn(-1), next: () => turn(1), stop: () => taking && taking.stop.abort(), close: () => show_report(null),
 };
@@ -179,9 +232,9 @@ function columns() { return getComputedStyle(tiles).gridTemplateColumns.split(" 
 const KEYS = {
   arrowright: (range) => step(1, range), arrowleft: (range) => step(-1, range), arrowdown: (range) => step(columns(), range), arrowup: (range) => step(-columns(), range),
   home: () => { if (items.length) go(0); }, end: () => { if (items.length) go(items.length - 1); }, pagedown: () => turn(1), pageup: () => turn(-1),
-  enter: open, delete: remove, backspace: remove, " ": () => { if (items[here]) pick(here, false, true); }, escape: () => { chosen.clear(); settle(); },
+  enter: open, delete: remove, backspace: remove, " ": () => { if (items[here]) pick(here, false, true); }, escape: () => { choose_none(); settle(); }, c: () => focus_class(),
 };
-const CONTROL_KEYS = { a: () => { items.forEach((item) => chosen.add(item.asset)); settle(); }, z: undo };
+const CONTROL_KEYS = { a: choose_all, z: (range) => (range ? redo() : undo()), y: redo };
 
 tiles.addEventListener("keydown", (event) => {
   if (event.altKey) return;

@@ -31,7 +31,8 @@ function choose_project(id) {
   if (project && project.id === id) return;
   project = projects.find((one) => one.id === id) || null;
   choices++;
-  chosen.clear();
+  choose_none();
+  forget_labels();
   first = 0;
   items = [];
   trigger("project", { id });
@@ -94,7 +95,7 @@ list.addEventListener("keydown", (event) => {
   if (event.altKey || event.target !== list) return;
   const place = projects.findIndex((one) => project && one.id === project.id), to = (at) => projects[at] && choose_project(projects[at].id);
   const acts = { ArrowDown: () => to(place + 1), ArrowUp: () => to(place - 1), Home: () => to(0), End: () => to(projects.length - 1), F2: rename, Delete: scrap, Enter: () => tiles.focus() };
-  const act = event.ctrlKey || event.metaKey ? event.key.toLowerCase() === "z" && undo : acts[event.key];
+  const act = event.ctrlKey || event.metaKey ? { z: event.shiftKey ? redo : undo, y: redo }[event.key.toLowerCase()] : acts[event.key];
   if (!act) return;
   event.preventDefault();
   act();

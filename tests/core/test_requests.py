@@ -93,7 +93,7 @@ def answered(task: str, table: dict[str, Any]) -> None:
         assert said
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.sampled_from(sorted(TASKS)), TABLES)
 def test_any_table_is_a_request_or_a_sentence(task: str, table: dict[str, Any]) -> None:
     answered(task, table)

@@ -34,6 +34,7 @@ def record(store: Assets, mask: np.ndarray | None = None, boxes: object = None, 
 def seen(data: bytes) -> np.ndarray:
     """RGBA."""
     pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None
     return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGRA2RGBA))
 
 

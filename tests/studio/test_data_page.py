@@ -3,7 +3,9 @@
 import base64
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from tests import pictures
 from tests.studio import windows
 from tests.studio.conftest import Studio, started
 from tests.studio.serving import ask
+from tests.studio.test_axe import violations
 
 pytestmark = pytest.mark.browser
 
@@ -335,9 +338,122 @@ def test_nothing_opened_is_said_with_the_way_to_open_it(browser: Any, studio: St
     page.close()
 
 
+LABELS = (
+    {"defect": "scratch", "mask": "yes", "tags": "wet", "part": "test"},
+    {"defect": "dent", "caption": "a dent"},
+    *[{}] * 63,
+)
+
+
+def chosen_class(page: Any, value: str) -> None:
+    page.locator(".shf-tiles").focus()
+    page.keyboard.press("c")
+    page.keyboard.type(value)
+    page.keyboard.press("Enter")
+
+
 @pytest.mark.long
-def test_projects_are_json_a_person_can_read(window: Any, files: Path, shelf: Studio) -> None:
+def test_a_labelled_set_is_filtered_changed_taken_back_and_counted(window: Any, shelf: Studio) -> None:
+    def put(pixels: np.ndarray, name: str) -> str:
+        sent = images.encode_png(pixels)
+        found: str = ask(shelf.port, "POST", "/api/uploads", sent, {"X-Filename": name}).json()["asset"]
+        return found
+
+    home = f"/api/projects/{ask(shelf.port, 'POST', '/api/projects', data={'name': 'Sheets'}).json()['id']}"
+    assets = [put(pictures.good(seed=seed), f"part-{seed}.png") for seed in range(len(LABELS))]
+    mask = put(pictures.disc(), "mask.png")
+    ask(shelf.port, "POST", f"{home}/pictures", data={"assets": assets})
+    known = [{**one, **({"mask": mask} if "mask" in one else {})} for one in LABELS]
+    ask(shelf.port, "POST", f"{home}/each", data={"values": dict(zip(assets, known, strict=True))})
+
+    def classes() -> dict[str, int]:
+        found: dict[str, int] = shelf.get(f"{home}/tally")["classes"]
+        return found
+
+    window = shown(window.context.new_page(), shelf)
+    window.click(".shf-project >> text=Sheets")
+    counted(window, "65 pictures")
+    over = window.locator(".shf-over")
+    assert over.count() == 1
+    window.wait_for_function("document.querySelector('.shf-over').naturalWidth === 96")
+    window.click("[data-act=masks]")
+    assert not over.first.is_visible()
+
+    window.select_option("[data-filter=defect]", "=dent")
+    counted(window, "1 of 65 pictures")
+    assert names(window) == ["part-1.png"]
+    window.fill(".shf-filter [name=text]", "nowhere")
+    counted(window, "0 of 65 pictures")
+    window.click("[data-act=show_all]")
+    counted(window, "65 pictures")
+
+    window.locator(".shf-tiles").focus()
+    for key in ("Home", "Shift+ArrowRight"):
+        window.keyboard.press(key)
+    assert window.get_attribute(".shf-details [name=defect]", "placeholder") == "different"
+    chosen_class(window, "groove")
+    window.wait_for_selector("[data-act=undo][title='Undo: class (2 pictures) (Ctrl+Z)']")
+    assert classes() == {"": 63, "groove": 2}
+    window.keyboard.press("Control+z")
+    window.wait_for_selector("[data-act=redo][title='Redo: class (2 pictures) (Ctrl+Y)']")
+    assert classes() == {"": 63, "dent": 1, "scratch": 1}
+    window.keyboard.press("Control+Shift+z")
+    window.wait_for_selector("[data-act=redo]:disabled")
+    assert classes() == {"": 63, "groove": 2}
+
+    window.select_option("[data-filter=defect]", "=")
+    counted(window, "63 of 65 pictures")
+    window.locator(".shf-tiles").focus()
+    window.keyboard.press("Control+a")
+    window.click("[data-act=every] >> text=Choose all 63")
+    counted(window, "63 chosen")
+    window.fill(".shf-details [name=tags]", "night, cold")
+    window.keyboard.press("Enter")
+    window.wait_for_selector(".shf-tags button >> text=night")
+    assert shelf.get(f"{home}/tally")["tags"] == {"cold": 63, "night": 63, "wet": 1}
+
+    window.click("[data-act=statistics]")
+    window.wait_for_selector(".shf-of >> text=63 of 65 pictures")
+    assert window.locator(".shf-bars >> nth=0").inner_text().split() == ["good", "63"]
+    assert violations(window) == []
+    window.keyboard.press("Escape")
+    window.select_option("[data-filter=defect]", "")
+    window.click("[data-act=statistics]")
+    window.wait_for_selector(".shf-heat rect")
+    window.keyboard.press("Escape")
+    assert violations(window) == []
+    for size in (windows.SMALL, windows.LARGE):
+        windows.in_sight(window, ["[data-act=details]", "[data-filter=out]", ".shf-details [data-act=unmask]"], **size)
+
+
+@pytest.mark.long
+def test_a_mask_is_drawn_on_paint_and_kept(window: Any, files: Path, shelf: Studio) -> None:
     add(window, files / "part 1.png")
-    id = window.get_attribute(".shf", "data-project")
-    found = json.loads((shelf.runs / "projects" / id / "project.json").read_text(encoding="utf-8"))
-    assert [one["name"] for one in found["pictures"]] == ["part 1.png"]
+    window.click("[data-act=paint]")
+    window.wait_for_selector("#paint-canvas .mc[data-ready='1'] .mc-facts >> text=part 1.png")
+    window.wait_for_function("document.querySelector('#paint-canvas .mc').dataset.drawing === '1'")
+    window.focus("#paint-canvas .mc")
+    window.keyboard.press("i")
+    window.wait_for_function("Number(document.querySelector('#paint-canvas .mc').dataset.painted) > 0")
+    window.click("#paint-canvas .mc-drawing")
+    window.wait_for_selector(".shf-over")
+    project = window.get_attribute(".shf", "data-project")
+    (record,) = shelf.get(f"/api/projects/{project}/records")["records"]
+    assert record["mask"].startswith("asset-")
+    assert record["defect"]
+    window.click("[data-act=unmask]")
+    window.wait_for_selector(".shf-over", state="detached")
+    window.click("[data-act=undo]")
+    window.wait_for_selector(".shf-over")
+    window.click("[data-act=paint]")
+    area = "Number(document.querySelector('#paint-canvas .mc').dataset.painted)"
+    window.wait_for_function(f"{area} > 0")
+
+
+@pytest.mark.long
+def test_projects_are_files_that_other_tools_open(window: Any, files: Path, shelf: Studio) -> None:
+    add(window, files / "part 1.png")
+    folder = shelf.runs / "projects" / window.get_attribute(".shf", "data-project")
+    assert json.loads((folder / "project.json").read_text(encoding="utf-8"))["name"] == "Untitled"
+    with closing(sqlite3.connect(folder / "pictures.db")) as db:
+        assert db.execute("SELECT name FROM picture").fetchall() == [("part 1.png",)]

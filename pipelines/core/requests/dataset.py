@@ -59,7 +59,7 @@ class Export(Request):
     skeleton: ClassVar[dict[str, Any]] = {"data": ["run"]}
     task: Literal["export"] = "export"
     data: Annotated[tuple[str, ...], BeforeValidator(one_or_many)] = Field(
-        min_length=1, description="Runs to export, by id or folder, and projects by id", json_schema_extra={"file": "data"}
+        min_length=1, description="Runs, by id or folder, or projects to export", json_schema_extra={"file": "data"}
     )
     kept_only: bool = Field(False, description="Only what was kept in review; discarded pictures never leave")
     only: tuple[str, ...] = Field(
