@@ -75,7 +75,8 @@ def progressed(queue: Queue, run: str, before: int) -> bool:
 @pytest.mark.parametrize(
     ("kills", "count"),
     [
-        pytest.param(50, 40, marks=pytest.mark.timeout(300)),
+        (10, 8),
+        pytest.param(50, 40, marks=[pytest.mark.long, pytest.mark.timeout(300)]),
         pytest.param(200, 150, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
     ],
 )

@@ -40,8 +40,8 @@ def alive() -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("both_fit", "switches"),
     [
-        (True, 18),
-        (False, 8),  # each one loads a base again
+        (True, 10),
+        (False, 5),  # each one loads a base again
         pytest.param(True, 200, marks=pytest.mark.long),
         pytest.param(False, 200, marks=pytest.mark.long),
     ],

@@ -61,6 +61,7 @@ def to(page: Any, tab: str) -> None:
     page.locator(f"#tabs > .tab-wrapper [role=tab][data-tab-id={tab}]").first.click()
 
 
+@pytest.mark.long
 def test_axe_finds_what_is_wrong(window: Any) -> None:
     window.evaluate("document.querySelector('#brand').insertAdjacentHTML('afterend', '<button></button>')")
     assert [line.split()[:2] for line in violations(window)] == [["light:", "button-name"]]

@@ -112,6 +112,7 @@ def until(bench: Bench, found: Any) -> None:
     raise AssertionError("it did not come")
 
 
+@pytest.mark.long
 def test_where_a_project_is_open_the_server_keeps_it_too(
     bench: Bench, drafts: dict[str, str], server: Bench, browser: Any
 ) -> None:

@@ -180,6 +180,7 @@ def test_a_defect_brush_follows_the_keys(page: Any, shape: str) -> None:
     assert abs(np.median(rows) - start[1]) < 40
 
 
+@pytest.mark.long
 def test_escape_gives_the_stroke_up_and_tab_does_not_get_caught(page: Any) -> None:
     for tool in "brl":
         keys(page, tool, "Right", "Enter", "Shift+Down*2", "Escape")

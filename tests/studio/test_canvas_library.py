@@ -209,6 +209,7 @@ def test_an_empty_canvas_has_nothing_to_save(bench: Bench) -> None:
     assert bench.page.is_disabled("[data-act=keep]")
 
 
+@pytest.mark.long
 @pytest.mark.browser
 def test_a_mask_is_renamed_deleted_and_taken_back(bench: Bench) -> None:
     page, store = bench.page, masks.Masks(bench.context.runs)

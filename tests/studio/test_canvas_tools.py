@@ -69,6 +69,7 @@ def alike(found: np.ndarray, wanted: np.ndarray) -> float:
     return float(np.count_nonzero(found & wanted) / np.count_nonzero(found | wanted))
 
 
+@pytest.mark.long
 def test_an_ellipse_lies_in_the_box_that_was_drawn(window: Any) -> None:
     window.keyboard.press("c")
     drag(window, (-120, -60), (80, 50))
@@ -127,6 +128,7 @@ def test_a_polygon_gives_corners_back_and_can_be_given_up(window: Any) -> None:
     assert window.inner_text(".mc-hint") == ""
 
 
+@pytest.mark.long
 def test_the_lasso_fills_what_it_goes_round(window: Any) -> None:
     window.keyboard.press("f")
     turn = np.linspace(0, 2 * np.pi, 24)
@@ -136,6 +138,7 @@ def test_the_lasso_fills_what_it_goes_round(window: Any) -> None:
     assert alike(mask, filled(mask.shape, [on_picture(window, *one) for one in way])) > 0.97
 
 
+@pytest.mark.long
 def test_a_mask_grows_and_shrinks_by_a_pixel_a_press(window: Any) -> None:
     window.keyboard.press("r")
     drag(window, (-60, -30), (60, 30))
@@ -151,7 +154,7 @@ def test_a_mask_grows_and_shrinks_by_a_pixel_a_press(window: Any) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [n if n in ("scratch", "blob") else pytest.param(n, marks=pytest.mark.long) for n in DEFECT_BRUSHES],
+    [n if n == "scratch" else pytest.param(n, marks=pytest.mark.long) for n in DEFECT_BRUSHES],
 )
 def test_a_defect_brush_draws_along_the_hand_and_never_twice_the_same(window: Any, name: str) -> None:
     brush(window, name)
@@ -261,6 +264,7 @@ def test_the_mask_of_a_large_picture_is_saved_in_full_size(window: Any, tmp_path
     assert (masks(window)[0] == view).all()
 
 
+@pytest.mark.long
 def test_a_mask_of_another_size_is_a_sentence_and_changes_nothing(window: Any, tmp_path: Path) -> None:
     drag(window, (-60, 0), (60, 0))
     painted = area(window)
@@ -362,7 +366,8 @@ def test_every_button_of_the_canvas_has_a_name(window: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "height"), [pytest.param(1920, 1080, marks=pytest.mark.long), (1280, 800), (1024, 768)]
+    ("width", "height"),
+    [pytest.param(1920, 1080, marks=pytest.mark.long), (1280, 800), pytest.param(1024, 768, marks=pytest.mark.long)],
 )
 def test_the_toolbars_stay_in_one_line_with_everything_in_sight(window: Any, width: int, height: int) -> None:
     window.set_viewport_size({"width": width, "height": height})

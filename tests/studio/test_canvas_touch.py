@@ -78,6 +78,7 @@ def test_two_fingers_zoom_and_move_and_paint_nothing(page: Any, tool: str) -> No
     assert area(page) != before_area
 
 
+@pytest.mark.long
 def test_a_palm_paints_nothing_while_the_pen_is_down(page: Any) -> None:
     send(page, ("down", PEN, -80, 0, 1), ("move", PEN, -40, 0, 1))
     before = placed(page)
@@ -118,7 +119,7 @@ def test_a_polygon_that_a_first_finger_closed_survives_the_second(page: Any) -> 
     assert area(page) > 0
 
 
-@pytest.mark.parametrize(("width", "height"), [(820, 1180), (1024, 768)])
+@pytest.mark.parametrize(("width", "height"), [(820, 1180), pytest.param(1024, 768, marks=pytest.mark.long)])
 def test_on_a_touch_screen_everything_can_be_hit(server: Bench, browser: Any, width: int, height: int) -> None:
     with opened(server, browser, has_touch=True, is_mobile=True, viewport={"width": width, "height": height}) as bench:
         bench.show(bench.asset(pictures.good(400, 400)))

@@ -173,6 +173,7 @@ def test_difference_is_black_but_for_what_was_painted(window: Any) -> None:
     assert shown[..., :3].sum() > 3 * faint[..., :3].sum() > 0
 
 
+@pytest.mark.long
 def test_variants_lie_side_by_side_under_one_lens(window: Any) -> None:
     press(window, "v")
     window.wait_for_selector(f"{COMPARE}[data-look=tiles][data-tiled='1']")

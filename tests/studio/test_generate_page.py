@@ -168,6 +168,7 @@ def test_a_prompt_file_gives_a_picture_a_line(window: Any, tiny_studio: Studio, 
     assert generate(window, tiny_studio)["request"]["prompts"] == ["a dent", "a hole"]
 
 
+@pytest.mark.long
 def test_a_picture_of_ours_that_is_dropped_brings_its_form_back(
     window: Any, tiny_studio: Studio, tmp_path: Path
 ) -> None:
@@ -241,6 +242,7 @@ def test_stop_ends_it_and_what_was_made_stays(window: Any, tiny_studio: Studio) 
     assert 0 < run["done"] < 60
 
 
+@pytest.mark.long
 def test_an_adapter_of_the_library_is_laid_over_and_weighed(window: Any, tiny_studio: Studio, tmp_path: Path) -> None:
     from tests.generate.test_text import adapter_of
 

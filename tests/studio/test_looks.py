@@ -79,6 +79,7 @@ def choose(page: Any, look: str) -> None:
     page.locator(f".set-looks label:has([value={look}])").click()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("system", "look", "colour"), [("dark", "light", LIGHT), ("light", "dark", DARK)])
 def test_the_page_begins_as_the_system_has_it_which_a_choice_outdoes(
     window: Open, studio: Studio, system: str, look: str, colour: str
@@ -111,6 +112,7 @@ def test_another_window_and_the_system_are_followed(window: Open, studio: Studio
     assert ground(page) == DARK
 
 
+@pytest.mark.long
 def test_a_language_is_chosen_and_remembered(window: Open, studio: Studio) -> None:
     page = window(locale="en-GB")
     go(page, studio)

@@ -45,6 +45,7 @@ def through_the_tabs(page: Any) -> int:
     return seen
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "code", [code if code == "en" else pytest.param(code, marks=pytest.mark.long) for code in i18n.codes()]
 )

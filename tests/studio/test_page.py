@@ -169,6 +169,7 @@ def test_a_stroke_lands_under_the_pointer_at_any_zoom(window: Any) -> None:
         assert abs(rows.mean() + 0.5 - at[1]) <= 1
 
 
+@pytest.mark.long
 def test_each_tool_paints_and_undo_takes_it_back(window: Any) -> None:
     open_sample(window)
     tools: dict[str, tuple[list[tuple[float, float]], int, int]] = {
@@ -308,6 +309,7 @@ def test_a_broken_file_is_named_and_the_old_picture_stays(unwatched: Any, tmp_pa
     ready(unwatched, "ceramic_tile")
 
 
+@pytest.mark.long
 def test_a_sixteen_bit_tiff_comes_back_with_sixteen_bits(window: Any, studio: Studio, tmp_path: Path) -> None:
     good = pictures.good(160, 200, bits=16)
     ok, data = cv2.imencode(".tiff", good[..., ::-1])

@@ -159,6 +159,7 @@ def test_simple_says_what_was_changed_under_expert(window: Any) -> None:
     assert window.is_visible("#look-width")
 
 
+@pytest.mark.long
 def test_a_preset_of_ones_own_is_saved_used_renamed_deleted_and_back(window: Any, studio: Studio) -> None:
     choose(window, "product", "Steel strip")
     choose(window, "defect", "Rust stain")

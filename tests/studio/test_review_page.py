@@ -170,6 +170,7 @@ def test_the_facts_follow_and_the_request_can_be_copied(window: Any, gallery: St
     assert copied == images.read_request(gallery.runs / run / "images" / f"{stem}.png")
 
 
+@pytest.mark.long
 def test_what_was_chosen_leaves_as_the_tree_that_was_shown(window: Any) -> None:
     press(window, "Shift+ArrowRight", "Shift+ArrowRight")
     window.wait_for_selector("#pack-tree >> text=3 pictures chosen")

@@ -83,6 +83,7 @@ def in_the_middle(page: Any) -> bool:
     return bool(across < 2 and abs(card["y"] + card["height"] / 2 - view["height"] / 2) < 2)
 
 
+@pytest.mark.long
 @browsing
 @pytest.mark.parametrize("way", ["Escape", pytest.param("leave", marks=pytest.mark.long)])
 def test_the_tour_is_left_at_any_time_and_leaves_no_trace(unwatched: Any, way: str) -> None:
