@@ -30,7 +30,7 @@ from pipelines.parts.family import Family
 from pipelines.parts.sampling import Ask, pixels, sample
 from pipelines.worker import Worker
 
-KINDS = ("depth", "normal", "hed")
+KINDS = ("hed", "depth", "normal")
 SEEN, EACH, UNSEEN = range(10, 22), 10, 32
 """Seeds of the sheets that are learned from, pieces of each sheet and surface, and pieces of others for the trial."""
 GAIN = {"depth": (1.0, 0.5), "normal": (8.0, 0.5), "hed": (3.0, 0.0)}

@@ -16,6 +16,7 @@ from pipelines.core.requests import (
     Ingest,
     Inpaint,
     Organize,
+    Pack,
     Request,
     Segment,
     Text,
@@ -73,6 +74,12 @@ def _ingest(request: Ingest, run: Run, models: Models) -> None:
     from pipelines.dataset import ingest
 
     ingest.run(request, run, models)
+
+
+def _pack(request: Pack, run: Run, models: Models) -> None:
+    from pipelines.dataset import pack
+
+    pack.run(request, run, models)
 
 
 def _caption(request: Caption, run: Run, models: Models) -> None:
@@ -147,6 +154,7 @@ RUNNERS: dict[type[Request], Callable[..., None]] = {
     TrainDual: _train_dual,
     Check: _check,
     Ingest: _ingest,
+    Pack: _pack,
     Caption: _caption,
     Segment: _segment,
     Organize: _organize,

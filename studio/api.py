@@ -49,7 +49,7 @@ def described(context: Context, row: Row) -> dict[str, Any]:
     folder = context.runs / row.id
     named = [
         name
-        for name in ("request.json", "result.json", "manifest.jsonl", "log.jsonl", "preview.jpg", "export.zip")
+        for name in ("request.json", "result.json", "manifest.jsonl", "log.jsonl", "preview.jpg", "export.zip", "project.zip")
         if (folder / name).is_file()
     ]
     return {

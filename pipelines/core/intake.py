@@ -47,6 +47,8 @@ def from_paths(request: Request, assets: Assets) -> Request:
         data = tuple(str(Path(one).resolve()) if Path(one).is_dir() else one for one in ready.data)
         output = str(Path(ready.output).resolve()) if ready.output is not None else None
         return ready.model_copy(update={"data": data, "output": output})
+    if isinstance(ready, requests.Pack) and ready.output is not None:
+        return ready.model_copy(update={"output": str(Path(ready.output).resolve())})
     return ready
 
 
@@ -73,8 +75,8 @@ def from_web(data: Mapping[str, Any], assets: Assets) -> Request:
 
     request = _unfolded(request, assets, paths=False)
     checked = _changed(request, _knowing_adapters(take, assets), assets)
-    if isinstance(checked, requests.Export):
-        for run in checked.data:
+    if isinstance(checked, requests.Export | requests.Pack):
+        for run in checked.data if isinstance(checked, requests.Export) else ():
             if not (ids.RUN.fullmatch(run) or projects.ID.fullmatch(run)):
                 raise BadInput(f"data: {run!r} is no run and no project", "data")
         if checked.output is not None:

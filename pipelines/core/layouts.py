@@ -146,7 +146,7 @@ def _visa(entries: Dealt, product: str) -> Tree:
 def _magnetic_tile(entries: Dealt, product: str) -> Tree:
     found = _lists()
     for leaf, _ in entries:
-        found[f"MT_{shown(leaf.defects) if leaf.defects else 'Free'}/Imgs/"] += 2 * leaf.count
+        found[f"MT_{shown(leaf.defects).removeprefix('MT_') if leaf.defects else 'Free'}/Imgs/"] += 2 * leaf.count
     return found
 
 

@@ -1,6 +1,11 @@
 """Looks a data set through and lists every fault, for a person to settle before a training. Changes nothing."""
 
-from pipelines.core import datasets, projects
+from collections import Counter
+from collections.abc import Collection
+from pathlib import Path
+
+from pipelines.core import datasets, files, headers, projects
+from pipelines.core.errors import Problem
 from pipelines.core.models import Models
 from pipelines.core.requests.check import Check
 from pipelines.core.runs import Run
@@ -9,6 +14,7 @@ from pipelines.parts.loaders import project
 
 SHOWN = 5
 """Sentences of one kind that are told; how many there are is told beside them."""
+MOST_SIZES = 12
 
 
 def run(request: Check, run: Run, models: Models) -> None:
@@ -27,11 +33,16 @@ def run(request: Check, run: Run, models: Models) -> None:
         for example in found.examples:
             for name in example.classes:
                 classes[name] = classes.get(name, 0) + 1
+        every = {example.image for example in found.examples}
+        sizes = _sizes(every)
         run.commit(
             index,
             {
                 "layout": found.layout,
-                "images": len({example.image for example in found.examples}),
+                "images": len(every),
+                **_labels(found),
+                "sizes": dict(sizes.most_common(MOST_SIZES)),
+                "other_sizes": sum(count for _, count in sizes.most_common()[MOST_SIZES:]),
                 "good": sum(not example.classes for example in found.examples),
                 "classes": dict(sorted(classes.items())),
                 "faults": told(found),
@@ -43,6 +54,31 @@ def run(request: Check, run: Run, models: Models) -> None:
 def told(found: faults.Findings) -> list[dict[str, object]]:
     """The faults kind by kind."""
     return [_told(kind, count, found) for kind, count in found.counts().items()]
+
+
+def _labels(found: faults.Findings) -> dict[str, int]:
+    """How many pictures have a mask, and how many a box that is no outline; a picture may have both."""
+    masks, boxes = set(), set()
+    for example in found.examples:
+        outlined = [bool(box.outline) or box.runs is not None for box in example.boxes]
+        if example.mask is not None or any(outlined):
+            masks.add(example.image)
+        if example.mask is None and not all(outlined):
+            boxes.add(example.image)
+    return {"masks": len(masks), "boxes": len(boxes)}
+
+
+def _sizes(pictures: Collection[Path]) -> Counter[str]:
+    """`width x height` of those that can be read, and how many have it; from the files' first bytes."""
+    found: Counter[str] = Counter()
+    for path in sorted(pictures):
+        try:
+            with files.reading(path, path.name) as file:
+                header = headers.read(file, path.name)
+        except Problem:  # told as a fault already
+            continue
+        found[f"{header.width} x {header.height}"] += 1
+    return found
 
 
 def _told(kind: str, count: int, found: faults.Findings) -> dict[str, object]:

@@ -17,10 +17,11 @@ from pipelines.core.assets import Asset, Assets
 from pipelines.core.errors import Problem
 from pipelines.core.models import Models
 from pipelines.core.projects import MAX_NAME, Projects
+from pipelines.core.records import FIELDS
 from pipelines.core.requests.ingest import Ingest
 from pipelines.core.runs import Run
 from pipelines.dataset.check import told
-from pipelines.parts import boxed, contours, faults, mending, twins
+from pipelines.parts import boxed, contours, faults, mending, packed, twins
 from pipelines.parts.faults import Findings
 from pipelines.parts.loaders import Box, Example, mask_of, project
 
@@ -42,6 +43,9 @@ class Item:
 def run(request: Ingest, run: Run, models: Models) -> None:
     """The result: what the data set holds, what of it is in the project now, and its faults kind by kind."""
     root = datasets.folder(request.data, run.assets.runs)
+    if packed.fits(root):
+        _open_again(root, request, run)
+        return
 
     def tick(done: int, total: int) -> None:
         run.tick(0, total, f"looking the pictures through, {done} of {total}")
@@ -50,7 +54,7 @@ def run(request: Ingest, run: Run, models: Models) -> None:
     decided, undecided = _parted(findings, request.faults)
     kept = mending.apply(decided, dict(request.faults)) if decided.faults else list(findings.examples)
     items = _items(kept, undecided, findings, request)
-    home = _project(request, run, root)
+    home = _project(request, run, root.name)
     known = Projects(run.assets.runs).records(home)
     for batch in run.batches(len(items), AT_ONCE):
         facts: dict[str, Mapping[str, str]] = {}
@@ -81,6 +85,43 @@ def run(request: Ingest, run: Run, models: Models) -> None:
             "pictures": known.count(),
             "classes": _classes(findings.examples),
             "faults": told(findings),
+        }
+    )
+
+
+def _open_again(root: Path, request: Ingest, run: Run) -> None:
+    """A packed project becomes a project again, with all that was known. Raises BadInput for what was damaged."""
+    store, about = Projects(run.assets.runs), packed.said(root)
+    home = _project(request, run, about["name"])
+    if not request.project:
+        store.change(home, product=about["product"], form=about["form"])
+    lines = list(packed.lines(root))
+    for batch in run.batches(len(lines), AT_ONCE):
+        some = [lines[index] for index in batch]
+        assets = [packed.taken(line, root, run.assets) for line in some]
+        facts = {one.record.asset: {name: getattr(one.record, name) for name in FIELDS} for one in some}
+        added = store.add(home, assets, facts).added
+        for index, line in zip(batch, some, strict=True):
+            draft = root / packed.DRAFTS / f"{line.record.asset}.json"
+            if draft.is_file() and store.draft(home, line.record.asset) is None:
+                store.keep_draft(home, line.record.asset, draft.read_bytes())
+            run.commit(index, {"asset": line.record.asset, "added": line.record.asset in added})
+        run.tick(batch[-1] + 1, len(lines), f"picture {batch[-1] + 1} of {len(lines)}")
+    known = store.records(home)
+    run.finish(
+        {
+            "layout": packed.KIND,
+            "project": home,
+            "images": len(lines),
+            "added": sum(row["added"] for row in run.rows()),
+            "good": sum(not one.record.defect for one in lines),
+            "masks": sum(len(packed.masks(one.record)) for one in lines),
+            "boxes": 0,
+            "left_out": sum(bool(one.record.out) for one in lines),
+            "unread": 0,
+            "pictures": known.count(),
+            "classes": {name: count for name, count in sorted(known.tally("defect").items()) if name},
+            "faults": [],
         }
     )
 
@@ -134,13 +175,13 @@ def _origins(together: Mapping[Path, Sequence[Example]], prints: Mapping[Path, t
     return origins
 
 
-def _project(request: Ingest, run: Run, root: Path) -> str:
+def _project(request: Ingest, run: Run, called: str) -> str:
     """The project's id; one that this run made is kept in mind, so that it is made once."""
     store, path = Projects(run.assets.runs), run.folder / PROJECT
     if request.project:
         return store.get(request.project).id
     if not path.exists():
-        name = "".join(one if one.isprintable() else " " for one in root.name).strip()[:MAX_NAME] or "data"
+        name = "".join(one if one.isprintable() else " " for one in called).strip()[:MAX_NAME] or "data"
         files.write_json(path, store.create(name).id)
     return str(json.loads(path.read_text(encoding="utf-8")))
 

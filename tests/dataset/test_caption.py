@@ -1,4 +1,4 @@
-"""The caption task: what becomes a row, what goes into a project, kills, templates, ranking by CLIP, what is refused."""
+"""The caption task: what becomes a row and what goes into a project, kills, templates, CLIP, what is refused."""
 
 import json
 from collections.abc import Sequence

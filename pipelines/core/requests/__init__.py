@@ -19,6 +19,7 @@ from pipelines.core.requests.fetch import Fetch
 from pipelines.core.requests.generate import Inpaint, Painting, Region
 from pipelines.core.requests.ingest import Ingest
 from pipelines.core.requests.organize import Organize
+from pipelines.core.requests.pack import Pack
 from pipelines.core.requests.segment import Segment
 from pipelines.core.requests.text import Text
 from pipelines.core.requests.train import Adapting, Training, TrainInversion, TrainLora
@@ -35,6 +36,7 @@ TASKS: dict[str, type[Request]] = {
     "train-dual": TrainDual,
     "check": Check,
     "ingest": Ingest,
+    "pack": Pack,
     "caption": Caption,
     "segment": Segment,
     "organize": Organize,
@@ -62,6 +64,7 @@ __all__ = [
     "Inpaint",
     "Lane",
     "Organize",
+    "Pack",
     "Painting",
     "Part",
     "Region",

@@ -50,7 +50,8 @@ def save(entries: Sequence[Entry], book: Book) -> Files:
 
 
 def _place(entry: Entry) -> str:
-    return f"MT_{layouts.shown(entry.sample.defects) if entry.sample else FREE}/Imgs/{entry.stem}.jpg"
+    shown = layouts.shown(entry.sample.defects) if entry.sample else FREE
+    return f"MT_{shown.removeprefix('MT_')}/Imgs/{entry.stem}.jpg"
 
 
 def _jpeg(picture: Picture, name: str) -> bytes:

@@ -87,7 +87,7 @@ def _masks(root: Path, name: str) -> dict[str, Path]:
 
 def _colours(root: Path) -> dict[int, str]:
     """What labelmap.txt (`name:r,g,b:...`) or class_names.txt (by VOC's numbers) call the colours; else nothing."""
-    table, names = root / "labelmap.txt", root / "class_names.txt"
+    table, names, ours = root / "labelmap.txt", root / "class_names.txt", root / "classes.txt"
     if table.is_file():
         lines = [line.split(":") for line in tree.text(table).splitlines() if line.strip() and line[0] != "#"]
         try:
@@ -96,8 +96,10 @@ def _colours(root: Path) -> dict[int, str]:
             }
         except (IndexError, ValueError) as error:
             raise BadInput(f"labelmap.txt does not say which colour is which ({error}): write name:r,g,b::") from error
-    elif names.is_file():
-        words = [line.strip() for line in tree.text(names).splitlines() if line.strip()]
+    elif names.is_file() or ours.is_file():
+        words = [line.strip() for line in tree.text(names if names.is_file() else ours).splitlines() if line.strip()]
+        if not names.is_file() and words[:1] != ["background"]:
+            return {}
         found = {colour(number): word for number, word in enumerate(word for word in words if word != "__ignore__")}
     else:
         return {}
