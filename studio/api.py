@@ -31,6 +31,11 @@ class QueueFull(Problem):
 
     code = "queue_full"
 
+FILES = (
+    "request.json", "result.json", "manifest.jsonl", "log.jsonl", "preview.jpg", "export.zip", "project.zip",
+)  # fmt: skip
+"""Of a run's folder, what has an address of its own."""
+
 
 def submit(context: Context, data: Any) -> str:
     """Puts a request from the web in line and returns its run id. Raises BadInput, Missing, DiskFull, QueueFull."""
@@ -47,11 +52,7 @@ def described(context: Context, row: Row) -> dict[str, Any]:
     """A run with its request and the addresses of its files."""
     rows = context.queue.rows(row.id, limit=FIRST_IMAGES)
     folder = context.runs / row.id
-    named = [
-        name
-        for name in ("request.json", "result.json", "manifest.jsonl", "log.jsonl", "preview.jpg", "export.zip", "project.zip")
-        if (folder / name).is_file()
-    ]
+    named = [name for name in FILES if (folder / name).is_file()]
     return {
         **row.public(),
         "sentence": hide(row.sentence, context.runs) if row.sentence else None,

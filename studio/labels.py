@@ -104,10 +104,14 @@ class Replace(Rewrite):
     whole: bool = Field(False, description="Only whole words")
 
 
+Line = Annotated[str, Field(max_length=1000)]
+
+
 class Template(Rewrite):
     """A caption for each picture from what is known of it."""
 
-    template: str = Field(max_length=1000, description="With {caption}, {defect}, {tags}, {name}, {product}")
+    template: Line = Field(description="With {caption}, {defect}, {tags}, {name}, {product}")
+    templates: dict[str, Line] = Field({}, max_length=200, description="Of single classes, by their names")
 
 
 def router(context: Context) -> APIRouter:
@@ -166,7 +170,7 @@ def router(context: Context) -> APIRouter:
             store.records(id),
             asked.which.filter(),
             "caption",
-            lambda one: _filled(asked.template, one, product),
+            lambda one: _filled(asked.templates.get(one.defect, asked.template), one, product),
             preview=asked.preview,
         )
 

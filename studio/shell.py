@@ -11,11 +11,12 @@ from studio import theme, watch
 from studio.context import Context
 from studio.i18n import Language
 from studio.page import QUIET, Page
-from studio.tabs import adapters, control, data, generate, models, paint, review, settings, train
+from studio.tabs import adapters, caption, control, data, generate, models, paint, review, settings, train
 from studio.widgets import device, tour, widget
 
 TABS: dict[str, Callable[[Context, Page], None]] = {
     "data": data.build,
+    "caption": caption.build,
     "train": train.build,
     "paint": paint.build,
     "control": control.build,
