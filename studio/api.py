@@ -31,6 +31,7 @@ class QueueFull(Problem):
 
     code = "queue_full"
 
+
 FILES = (
     "request.json", "result.json", "manifest.jsonl", "log.jsonl", "preview.jpg", "export.zip", "project.zip",
 )  # fmt: skip
