@@ -6,7 +6,7 @@ Knows the queue; nothing of what a run makes.
 import asyncio
 import html
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -82,6 +82,40 @@ async def follow(context: Context, run: Any) -> AsyncIterator[Row | None]:
         if row.over:
             return
         await asyncio.sleep(POLL_S)
+
+
+def again(
+    context: Context, follow: Callable[[Any], AsyncIterator[list[Any]]], over: Callable[[Row | None], list[Any]]
+) -> Callable[[Any], AsyncIterator[list[Any]]]:
+    """What a window that opens shows of a run it remembers: it is followed on, or, where it is over, what `over` gives.
+
+    What is over needs no place in the job bar, which may show another run.
+    """
+
+    async def shown(run: Any) -> AsyncIterator[list[Any]]:
+        row = await asyncio.to_thread(find, context, run)
+        if row is None or row.over:
+            yield over(row)
+            return
+        async for one in follow(run):
+            yield one
+
+    return shown
+
+
+def in_bar(context: Context, say: Language) -> Callable[[Any], AsyncIterator[list[Any]]]:
+    """Follows a run in the job bar alone."""
+
+    async def shown(run: Any) -> AsyncIterator[list[Any]]:
+        async for row in follow(context, run):
+            yield bar(context, say, row)
+
+    return shown
+
+
+def nothing(row: Row | None) -> list[Any]:
+    """Job bar and Stop button stay as they are."""
+    return [gr.skip(), gr.skip()]
 
 
 def bar(context: Context, say: Language, row: Row | None) -> list[Any]:

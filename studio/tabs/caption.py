@@ -5,7 +5,6 @@ the run that writes captions, and for what the rest of the page must hear of.
 """
 
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
@@ -67,23 +66,10 @@ def _runs(context: Context, page: Page, card: Any, run: Any) -> None:
         id = watch.submit(context, say, data)
         return [gr.update(told={"run": id, "at": str(time.time_ns())}), id]
 
-    async def follow(id: Any) -> AsyncIterator[list[Any]]:
-        async for row in watch.follow(context, id):
-            yield watch.bar(context, say, row)
-
-    async def again(id: Any) -> AsyncIterator[list[Any]]:
-        """What is over needs no place in the job bar, which may show another run."""
-        row = watch.find(context, id)
-        if row is not None and not row.over:
-            async for shown in follow(id):
-                yield shown
-        else:
-            yield [gr.skip(), gr.skip()]
-
     def resumed(event: gr.EventData) -> str:
         return str(event.run)
 
-    shown = [page.bar, page.stop]
+    follow, shown = watch.in_bar(context, say), [page.bar, page.stop]
     card.ask(submit, card, [card, run], **QUIET).success(follow, run, shown, concurrency_limit=None, **QUIET)
     card.resumed(resumed, None, run, **QUIET).success(follow, run, shown, concurrency_limit=None, **QUIET)
-    page.here.arrive(again, run, shown, concurrency_limit=None, **QUIET)
+    page.here.arrive(watch.again(context, follow, watch.nothing), run, shown, concurrency_limit=None, **QUIET)

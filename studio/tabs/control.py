@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.core.errors import Problem
+from pipelines.core.queue import Row
 from studio import api, asking, canvas, menu, pictures, results, steering, watch
 from studio.context import Context
 from studio.i18n import Language
@@ -142,19 +143,13 @@ def _runs(context: Context, page: Page, parts: Parts) -> None:
             data = asking.control(context, sent, canvas.painting(sent), held)
         return watch.submit(context, say, data)
 
-    async def again(run: Any) -> AsyncIterator[list[Any]]:
-        """What is over needs no place in the job bar, which may show another run."""
-        row = watch.find(context, run)
-        if row is not None and not row.over:
-            async for shown in follow(run):
-                yield shown
-        else:
-            yield [*[gr.skip()] * 3, results.comparison(context, say, row), gr.skip()]
+    def over(row: Row | None) -> list[Any]:
+        return [*[gr.skip()] * 3, results.comparison(context, say, row), gr.skip()]
 
     shown = [page.bar, page.stop, parts.go, parts.compare, parts.stages]
     begun = parts.go.generate(submit, [parts.painted, parts.card], page.run, js=READ, **QUIET)
     begun.success(follow, page.run, shown, concurrency_limit=None, **QUIET)
-    page.here.arrive(again, page.run, shown, concurrency_limit=None, **QUIET)
+    page.here.arrive(watch.again(context, follow, over), page.run, shown, concurrency_limit=None, **QUIET)
 
 
 def _maps(context: Context, page: Page, parts: Parts) -> None:
@@ -199,15 +194,10 @@ def _tried(context: Context, page: Page, parts: Parts) -> None:
         async for row in watch.follow(context, run):
             yield [*watch.bar(context, say, row), gr.update(grid=steering.grid(context, say, row))]
 
-    async def again(run: Any) -> AsyncIterator[list[Any]]:
-        row = watch.find(context, run)
-        if row is not None and not row.over:
-            async for shown in follow(run):
-                yield shown
-        else:
-            yield [gr.skip(), gr.skip(), gr.update(grid=steering.grid(context, say, row))]
+    def over(row: Row | None) -> list[Any]:
+        return [gr.skip(), gr.skip(), gr.update(grid=steering.grid(context, say, row))]
 
     shown = [page.bar, page.stop, parts.steer]
     begun = parts.steer.try_values(submit, [parts.painted, parts.card], swept, js=READ_TRIED, **QUIET)
     begun.success(follow, swept, shown, concurrency_limit=None, **QUIET)
-    page.here.arrive(again, swept, shown, concurrency_limit=None, **QUIET)
+    page.here.arrive(watch.again(context, follow, over), swept, shown, concurrency_limit=None, **QUIET)

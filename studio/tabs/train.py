@@ -5,7 +5,6 @@ routes of studio/trainings itself.
 """
 
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import gradio as gr
@@ -108,25 +107,12 @@ def _runs(context: Context, page: Page, card: Any, seen: Any, run: Any) -> None:
             watch.warn(say, str(error))
         return gr.update(told={"estimate": id, "at": str(time.time_ns())})
 
-    async def follow(id: Any) -> AsyncIterator[list[Any]]:
-        async for row in watch.follow(context, id):
-            yield watch.bar(context, say, row)
-
-    async def again(id: Any) -> AsyncIterator[list[Any]]:
-        """What is over needs no place in the job bar, which may show another run."""
-        row = watch.find(context, id)
-        if row is not None and not row.over:
-            async for shown in follow(id):
-                yield shown
-        else:
-            yield [gr.skip(), gr.skip()]
-
     def resumed(event: gr.EventData) -> str:
         return str(event.run)
 
-    shown = [page.bar, page.stop]
+    follow, shown = watch.in_bar(context, say), [page.bar, page.stop]
     card.train(submit, card, [card, run], **QUIET).success(follow, run, shown, concurrency_limit=None, **QUIET)
     gone_on = seen.resumed(resumed, None, run, **QUIET)
     gone_on.success(follow, run, shown, concurrency_limit=None, **QUIET)
     card.estimate(estimated, card, card, **QUIET)
-    page.here.arrive(again, run, shown, concurrency_limit=None, **QUIET)
+    page.here.arrive(watch.again(context, follow, watch.nothing), run, shown, concurrency_limit=None, **QUIET)

@@ -60,6 +60,25 @@ class Studio:
                 worker.serve(row)
 
 
+class Project:
+    """A project over HTTP, and short ways to ask about it."""
+
+    def __init__(self, studio: Studio) -> None:
+        self.studio = studio
+        self.id = studio.post("/api/projects", {"name": "Housing"}).json()["id"]
+        self.address = f"/api/projects/{self.id}"
+
+    def post(self, path: str, data: Any = None) -> Any:
+        answer = self.studio.post(f"{self.address}/{path}", data)
+        assert answer.status == 200, answer.body
+        return answer.json()
+
+    def get(self, path: str) -> Any:
+        answer = self.studio.get(f"{self.address}/{path}")
+        assert answer.status == 200, answer.body
+        return answer.json()
+
+
 @contextmanager
 def open_studio(runs: Path) -> Iterator[Studio]:
     context = Context.open(runs)

@@ -11,7 +11,7 @@ import pytest
 from pipelines.core import captioners, weights
 from pipelines.core.errors import BadInput
 from studio import captioning
-from tests.studio.pageless import Studio, open_studio
+from tests.studio.pageless import Project, Studio, open_studio
 from tests.studio.serving import ask
 
 CLASSES = ("hole", "hole", "dent", "")
@@ -23,13 +23,11 @@ def studio(runs: Path) -> Iterator[Studio]:
         yield own
 
 
-class Home:
+class Home(Project):
     """A project of four pictures: two holes, the second with a caption; a dent; a good one."""
 
     def __init__(self, studio: Studio) -> None:
-        self.studio = studio
-        self.id = studio.post("/api/projects", {"name": "Housing"}).json()["id"]
-        self.address = f"/api/projects/{self.id}"
+        super().__init__(studio)
         mask = np.zeros((32, 32), bool)
         mask[4:12, 4:12] = True
         marked = studio.asset(mask, "mask.png")
@@ -38,16 +36,6 @@ class Home:
         known = [{"defect": name, "mask": marked if name else ""} for name in CLASSES]
         known[1]["caption"] = "an old one"
         self.post("each", {"values": dict(zip(self.assets, known, strict=True))})
-
-    def post(self, path: str, data: Any = None) -> Any:
-        answer = self.studio.post(f"{self.address}/{path}", data)
-        assert answer.status == 200, answer.body
-        return answer.json()
-
-    def get(self, path: str) -> Any:
-        answer = self.studio.get(f"{self.address}/{path}")
-        assert answer.status == 200, answer.body
-        return answer.json()
 
     def captions(self) -> list[str]:
         return [one["caption"] for one in self.get("records")["records"]]

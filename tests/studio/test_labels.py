@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.studio.pageless import Studio, open_studio
+from tests.studio.pageless import Project, Studio, open_studio
 from tests.studio.serving import ask
 
 WORDS: tuple[dict[str, str], ...] = (
@@ -24,20 +24,14 @@ def studio(runs: Path) -> Iterator[Studio]:
         yield own
 
 
-class Home:
+class Home(Project):
     """A project of four pictures: two scratches, a dent and a good one."""
 
     def __init__(self, studio: Studio) -> None:
-        self.studio = studio
-        self.address = f"/api/projects/{studio.post('/api/projects', {'name': 'Housing'}).json()['id']}"
+        super().__init__(studio)
         self.assets = [studio.asset(np.full((8, 8), value, np.uint8), f"part {value}.png") for value in range(4)]
         self.post("pictures", {"assets": self.assets})
         assert self.post("each", {"values": dict(zip(self.assets, WORDS, strict=True))})["count"] == 3
-
-    def post(self, path: str, data: Any = None) -> Any:
-        answer = self.studio.post(f"{self.address}/{path}", data)
-        assert answer.status == 200, answer.body
-        return answer.json()
 
     def known(self, field: str, query: str = "") -> list[str]:
         return [one[field] for one in self.studio.get(f"{self.address}/records?{query}").json()["records"]]

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
 from tests import pictures
-from tests.studio.pageless import Studio, open_studio
+from tests.studio.pageless import Project, Studio, open_studio
 
 
 @pytest.fixture
@@ -18,25 +17,16 @@ def studio(runs: Path) -> Iterator[Studio]:
         yield own
 
 
-class Home:
+class Home(Project):
     """A project of three pictures: a masked scratch that is for training, a dent that is left out, and a good one."""
 
     def __init__(self, studio: Studio) -> None:
-        self.studio = studio
-        self.address = f"/api/projects/{studio.post('/api/projects', {'name': 'Housing'}).json()['id']}"
+        super().__init__(studio)
         self.assets = [studio.asset(pictures.good(seed=seed), f"part {seed}.png") for seed in range(3)]
         self.mask = studio.asset(pictures.disc(), "mask.png")
         scratch = {"defect": "scratch", "mask": self.mask, "part": "train", "caption": "a scratch"}
         self.post("pictures", {"assets": self.assets})
         self.post("each", {"values": {self.assets[0]: scratch, self.assets[1]: {"defect": "dent", "out": "blurred"}}})
-
-    def post(self, path: str, data: Any = None) -> Any:
-        answer = self.studio.post(f"{self.address}/{path}", data)
-        assert answer.status == 200, answer.body
-        return answer.json()
-
-    def get(self, path: str) -> Any:
-        return self.studio.get(f"{self.address}/{path}").json()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Requests over data sets. Pydantic only."""
 
 import re
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -10,7 +10,7 @@ from pipelines.core.requests.base import Part, Request, one_or_many
 
 MOST_NAMED = 20_000
 PICTURE = re.compile(r"[^/\\]+/(\d{3}/)?\d{5}")
-FORMATS = (
+Format = Literal[
     "mvtec",
     "coco",
     "yolo-seg",
@@ -28,7 +28,8 @@ FORMATS = (
     "matlab",
     "imagefolder",
     "captioned",
-)
+]
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 
 class Split(Part):
@@ -65,25 +66,7 @@ class Export(Request):
     only: tuple[str, ...] = Field(
         (), max_length=MOST_NAMED, description="Only these pictures of them, as RUN/00000; empty = all"
     )
-    format: Literal[
-        "mvtec",
-        "coco",
-        "yolo-seg",
-        "yolo",
-        "voc",
-        "folder",
-        "defectfill",
-        "visa",
-        "magnetic_tile",
-        "deeppcb",
-        "elpv",
-        "sagemaker",
-        "cvat",
-        "labelme",
-        "matlab",
-        "imagefolder",
-        "captioned",
-    ] = Field("mvtec", description="Layout of the data set")
+    format: Format = Field("mvtec", description="Layout of the data set")
     segmentation: Literal["rle", "polygon"] = Field(
         "rle", description="How COCO holds a mask: exact run lengths, or outlines"
     )
