@@ -69,23 +69,40 @@ def router(context: Context) -> APIRouter:
         run: str,
         language: Annotated[str, Query(max_length=20, description="Such as ja")] = i18n.ENGLISH,
     ) -> dict[str, Any]:
-        row = context.queue.get(run)
-        if row.task != "check":
-            raise Missing(f"run {run} is of another task: GET /api/runs says which")
-        say = i18n.language(i18n.best(language, ""))
-        sentence = hide(row.sentence, context.runs) if row.sentence else ""
-        return {
-            "id": run,
-            "state": row.state,
-            "data": row.request.get("data"),
-            "layout": row.request.get("layout"),
-            "done": row.done,
-            "total": row.total,
-            "sentence": say.sentence(sentence) if sentence else "",
-            "found": _found(context.runs / run / "result.json", say, context.runs) if row.state == "done" else None,
-        }
+        return _told(context, run, "check", language)
+
+    @routes.get(
+        "/ingests/{run}",
+        summary="How far a data set was taken into a project (task `ingest`), in sentences of a language",
+        responses={404: {"description": "No such run"}},
+    )
+    def ingest(
+        run: str,
+        language: Annotated[str, Query(max_length=20, description="Such as ja")] = i18n.ENGLISH,
+    ) -> dict[str, Any]:
+        return _told(context, run, "ingest", language)
 
     return routes
+
+
+def _told(context: Context, run: str, task: str, language: str) -> dict[str, Any]:
+    """A run of that task: how far it is, and when it is done what it found."""
+    row = context.queue.get(run)
+    if row.task != task:
+        raise Missing(f"run {run} is of another task: GET /api/runs says which")
+    say = i18n.language(i18n.best(language, ""))
+    sentence = hide(row.sentence, context.runs) if row.sentence else ""
+    return {
+        "id": run,
+        "state": row.state,
+        "data": row.request.get("data"),
+        "layout": row.request.get("layout"),
+        "done": row.done,
+        "total": row.total,
+        "note": say.sentence(row.note) if row.note else "",
+        "sentence": say.sentence(sentence) if sentence else "",
+        "found": _found(context.runs / run / "result.json", say, context.runs) if row.state == "done" else None,
+    }
 
 
 def label(context: Context, data: str) -> str:
@@ -115,7 +132,8 @@ def pictures(context: Context, data: str, defect: str | None, most: int = REAL) 
         return []
     if ids.RUN.fullmatch(data):
         return _spread(sorted((folder / "images").rglob("*.png")), most)
-    if not any(folder.resolve().is_relative_to(root) for root in context.folders.roots):
+    unpacked = context.runs / "datasets"
+    if not any(folder.resolve().is_relative_to(root) for root in (*context.folders.roots, unpacked)):
         return []
     every = sorted(_walk(folder), key=lambda one: natural(one.relative_to(folder).as_posix()))
     named = [one for one in every if _shows(one.relative_to(folder), defect)]

@@ -1,16 +1,16 @@
 """Looks a data set through and lists every fault, for a person to settle before a training. Changes nothing."""
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from pipelines.core import datasets, files, headers, projects
-from pipelines.core.errors import Problem
+from pipelines.core.errors import BadInput, Problem
 from pipelines.core.models import Models
 from pipelines.core.requests.check import Check
 from pipelines.core.runs import Run
 from pipelines.parts import faults
-from pipelines.parts.loaders import project
+from pipelines.parts.loaders import LOADERS, project
 
 SHOWN = 5
 """Sentences of one kind that are told; how many there are is told beside them."""
@@ -28,7 +28,7 @@ def run(request: Check, run: Run, models: Models) -> None:
             pictures = tuple(project.load(request.data, run.assets))
             found = faults.Findings(run.folder, "project", pictures, ())
         else:
-            found = faults.look(datasets.folder(request.data, run.assets.runs), request.layout, tick)
+            found = _looked(datasets.folder(request.data, run.assets.runs), request.layout, tick)
         classes: dict[str, int] = {}
         for example in found.examples:
             for name in example.classes:
@@ -43,6 +43,8 @@ def run(request: Check, run: Run, models: Models) -> None:
                 **_labels(found),
                 "sizes": dict(sizes.most_common(MOST_SIZES)),
                 "other_sizes": sum(count for _, count in sizes.most_common()[MOST_SIZES:]),
+                "from_size": min(sizes, key=_area, default=""),
+                "to_size": max(sizes, key=_area, default=""),
                 "good": sum(not example.classes for example in found.examples),
                 "classes": dict(sorted(classes.items())),
                 "faults": told(found),
@@ -51,15 +53,34 @@ def run(request: Check, run: Run, models: Models) -> None:
     run.finish(run.rows()[0])
 
 
+def _looked(root: Path, layout: str, tick: Callable[[int, int], None]) -> faults.Findings:
+    """A layout that somebody chose and that is not this folder's is told so, whatever its loader stumbles over."""
+    if layout == "auto" or LOADERS[layout].fits(root):
+        return faults.look(root, layout, tick)
+    name, title = root.name, LOADERS[layout].title
+    unfit = BadInput(f"{name} is not laid out as {title}: choose another layout, or auto", "layout")
+    try:
+        found = faults.look(root, layout, tick)
+    except Problem:
+        raise
+    except (OSError, LookupError, ValueError, AssertionError) as error:
+        raise unfit from error
+    if not found.examples:
+        raise unfit
+    return found
+
+
 def told(found: faults.Findings) -> list[dict[str, object]]:
     """The faults kind by kind."""
     return [_told(kind, count, found) for kind, count in found.counts().items()]
 
 
 def _labels(found: faults.Findings) -> dict[str, int]:
-    """How many pictures have a mask, and how many a box that is no outline; a picture may have both."""
+    """How many pictures with a defect have a mask, and how many a box that is no outline; a picture may have both."""
     masks, boxes = set(), set()
     for example in found.examples:
+        if not example.classes:  # an empty mask beside a good picture
+            continue
         outlined = [bool(box.outline) or box.runs is not None for box in example.boxes]
         if example.mask is not None or any(outlined):
             masks.add(example.image)
@@ -79,6 +100,11 @@ def _sizes(pictures: Collection[Path]) -> Counter[str]:
             continue
         found[f"{header.width} x {header.height}"] += 1
     return found
+
+
+def _area(size: str) -> int:
+    width, height = size.split(" x ")
+    return int(width) * int(height)
 
 
 def _told(kind: str, count: int, found: faults.Findings) -> dict[str, object]:

@@ -15,7 +15,7 @@ from studio.i18n import Language
 from studio.page import QUIET, Page
 from studio.widgets import FOLDER, widget
 
-PARTS = ("open", "server", "take", "projects", "browse", "labels", "details", "statistics")
+PARTS = ("open", "server", "take", "projects", "browse", "labels", "details", "statistics", "ingest")
 
 
 def build(context: Context, page: Page) -> None:
@@ -25,7 +25,7 @@ def build(context: Context, page: Page) -> None:
         "shelf",
         {},
         scripts=[FOLDER / f"shelf_{name}.js" for name in PARTS],
-        words=say.table("data"),
+        words={**say.table("data"), "faults": say.table("train")["faults"]},
         language=say.code,
         samples=pictures.strip(say),
         elem_id="data",

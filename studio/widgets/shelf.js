@@ -217,7 +217,7 @@ async function turned(done) {
 }
 
 const acts = {
-  create, rename, scrap, undo, redo, remove, open, every: choose_every, ...browsing, ...labelling, ...detailing, ...counting,
+  create, rename, scrap, undo, redo, remove, open, every: choose_every, ...browsing, ...labelling, ...detailing, ...counting, ...ingesting,
   files: () => find("input[name=pictures]").click(), folder: () => find("input[name=folder]").click(),
   previous: () => turn(-1), next: () => turn(1), stop: () => taking && taking.stop.abort(), close: () => show_report(null),
 };
@@ -246,9 +246,9 @@ tiles.addEventListener("keydown", (event) => {
 
 // -- files in
 for (const name of ["pictures", "folder"]) find(`input[name=${name}]`).addEventListener("change", (event) => {
-  const { found, left } = name === "folder" ? pictures_of([...event.target.files]) : { found: [...event.target.files], left: 0 };
+  const { found, left, labels } = name === "folder" ? pictures_of([...event.target.files]) : { found: [...event.target.files], left: 0 };
   event.target.value = "";
-  take_in(found, left);
+  take_in(found, left, labels);
 });
 root.addEventListener("dragover", (event) => { event.preventDefault(); root.dataset.drop = "1"; });
 root.addEventListener("dragleave", (event) => { if (!root.contains(event.relatedTarget)) root.dataset.drop = ""; });
@@ -258,8 +258,8 @@ root.addEventListener("drop", async (event) => {
   try {
     const reading = dropped_files(event.dataTransfer);
     show_taking(props.words.reading);
-    const { found, left } = await reading;
-    await take_in(found, left);
+    const { found, left, labels } = await reading;
+    await take_in(found, left, labels);
   } catch (problem) { refuse(problem); }
   show_taking();
 });
@@ -278,5 +278,6 @@ async function load() {
 
 // Another window may have changed what is here.
 document.addEventListener("visibilitychange", () => { if (root.dataset.ready && !document.hidden && root.isConnected && root.offsetParent && !taking) refresh(); });
+follow_set();
 watch("value", load);
 new IntersectionObserver((seen) => { if (seen.some((one) => one.isIntersecting)) trigger("arrive", { choices }); }).observe(root);

@@ -43,6 +43,7 @@ function mark_place() {
   find(".shf-deep").hidden = !folders.length || picked.size > 0;
   const add = find("[data-act=gather]");
   add.hidden = root === undefined;
+  find("[data-act=open_set]").hidden = root === undefined || picked.size > 0;
   add.disabled = !picked.size && !total && !(deep && folders.some((one) => one.pictures));
   add.textContent = picked.size ? `${words.add_chosen} (${picked.size})` : words.add_folder;
 }

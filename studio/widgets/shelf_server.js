@@ -4,8 +4,12 @@
 const COUNTING = new Intl.Collator(undefined, { numeric: true }); // part 2 before part 10
 const PICTURE = /\.(png|jpe?g|tiff?|bmp|webp)$/i;
 
-async function asked(method, address, body, signal) {
-  const json = body !== undefined && !(body instanceof FormData), headers = json ? { "Content-Type": "application/json" } : {};
+const ZIP = /\.zip$/i, LABELS = /\.(xml|json|mat|ya?ml)$/i, LIST = /(label|annot|meta|class|box|mask).*\.(txt|csv)$/i;
+const MOST_LABELS = 3; // so many texts beside pictures are no notes, they are labels
+
+async function asked(method, address, body, signal, more = {}) {
+  const bare = body instanceof FormData || body instanceof Blob, json = body !== undefined && !bare;
+  const headers = json ? { "Content-Type": "application/json" } : more;
   let answer = null;
   try { answer = await fetch(address, { method, headers, signal, body: json ? JSON.stringify(body) : body }); }
   catch (silent) { throw Object.assign(new Error(props.words.unreachable), { lost: true }); }
@@ -21,13 +25,15 @@ function pictures_of(files) {
   const place = (file) => file.place || file.webkitRelativePath || file.name;
   const shown = files.filter((file) => !place(file).split("/").some((part) => part.startsWith("."))).sort((a, b) => COUNTING.compare(place(a), place(b)));
   const found = shown.filter((file) => PICTURE.test(file.name));
-  return { found, left: shown.length - found.length };
+  const rest = shown.filter((file) => !PICTURE.test(file.name));
+  const labels = found.length > 0 && (rest.some((file) => LABELS.test(file.name) || LIST.test(place(file))) || rest.filter((file) => /\.(txt|csv)$/i.test(file.name)).length >= MOST_LABELS);
+  return { found, left: rest.length, labels };
 }
 
 // The files of a drop, folders opened. The entries must be asked for before anything is awaited.
 async function dropped_files(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry()).filter(Boolean);
-  if (!entries.some((entry) => entry.isDirectory)) return { found: [...transfer.files], left: 0 };
+  if (!entries.some((entry) => entry.isDirectory)) return { found: [...transfer.files], left: 0, labels: false };
   const found = [], inside = [], waiting = entries.filter((entry) => entry.isDirectory);
   for (const entry of entries) if (entry.isFile) found.push(await file_of(entry));
   while (waiting.length) {
@@ -36,8 +42,8 @@ async function dropped_files(transfer) {
       for (const entry of some) if (entry.isDirectory) { if (!entry.name.startsWith(".")) waiting.push(entry); } else inside.push(await file_of(entry));
     }
   }
-  const { found: more, left } = pictures_of(inside);
-  return { found: [...found, ...more], left };
+  const { found: more, left, labels } = pictures_of(inside);
+  return { found: [...found, ...more], left, labels };
 }
 
 function file_of(entry) { return new Promise((done, failed) => entry.file((file) => done(Object.assign(file, { place: entry.fullPath })), failed)); }

@@ -5,13 +5,18 @@ const AT_ONCE = 2, BATCH = 12, PLACES = 32, MOST_BYTES = 256 * 2 ** 20, GIVE_UP 
 const line = [];
 let taking = null;
 
-// items: File, or {root, path}. What comes while others are being taken joins their line.
-async function take_in(items, left = 0) {
-  if (taking) { taking.left += left; }
+// items: File, or {root, path}. What comes while others are being taken joins their line. `labels`: some lay beside them, and are
+// not taken. A ZIP is no picture but a data set.
+async function take_in(items, left = 0, labels = false) {
+  const zips = items.filter((one) => one instanceof File && ZIP.test(one.name));
+  if (zips.length) take_zip(zips);
+  items = items.filter((one) => !zips.includes(one));
+  if (zips.length && !items.length) return;
+  if (taking) { taking.left += left; taking.labels ||= labels; }
   else {
     const home = await home_project();
     if (!home) return;
-    taking = { home, left, total: 0, done: 0, added: 0, already: 0, lost: 0, refused: [], fresh: [], busy: new Set(), number: 0, seen: new Set(), stop: new AbortController(), drawn: 0, saved: Promise.resolve() };
+    taking = { home, left, labels, total: 0, done: 0, added: 0, already: 0, lost: 0, refused: [], fresh: [], busy: new Set(), number: 0, seen: new Set(), stop: new AbortController(), drawn: 0, saved: Promise.resolve() };
   }
   line.push(...items);
   taking.total += items.length;
@@ -117,6 +122,7 @@ async function finish() {
   if (job.stop.signal.aborted) parts.unshift(words.stopped);
   for (const name of ["already", "left"]) if (job[name]) parts.push(filled(words[name], job[name]));
   if (job.refused.length) parts.push(filled(words.refused, job.refused.length));
+  if (job.labels) parts.push(words.folder_labels);
   show_taking();
   await refresh();
   trigger("told", { sum: parts.join(" · "), refused: job.refused.slice(0, 500) });
