@@ -43,7 +43,7 @@ class Item:
 def run(request: Ingest, run: Run, models: Models) -> None:
     """The result: what the data set holds, what of it is in the project now, and its faults kind by kind."""
     root = datasets.folder(request.data, run.assets.runs)
-    if packed.fits(root):
+    if request.layout in ("auto", "packed") and packed.fits(root):
         _open_again(root, request, run)
         return
 
@@ -110,7 +110,7 @@ def _open_again(root: Path, request: Ingest, run: Run) -> None:
     known = store.records(home)
     run.finish(
         {
-            "layout": packed.KIND,
+            "layout": "packed",
             "project": home,
             "images": len(lines),
             "added": sum(row["added"] for row in run.rows()),

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import files
+from pipelines.core import files, ids
 from pipelines.core.assets import Asset, Assets
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.projects import Project
@@ -87,9 +87,14 @@ def lines(root: Path) -> Iterator[Line]:
 def taken(line: Line, root: Path, assets: Assets) -> Asset:
     """Its files put into the store; returns the picture. Raises Missing, BadInput for one that was changed."""
     for id, name in line.names.items():
-        found = sorted((root / FILES).glob(f"{id}.*"))
-        if not found:
-            raise Missing(f"{name} is not in the packed project: pack it again")
-        if assets.put(found[0], name).id != id:
+        if assets.put(found(root, id), name).id != id:
             raise BadInput(f"{name} was changed since the project was packed: pack it again")
     return assets.get(line.record.asset)
+
+
+def found(root: Path, id: str) -> Path:
+    """Where the file of an asset lies. Raises Missing."""
+    here = sorted((root / FILES).glob(f"{id}.*")) if ids.ASSET.fullmatch(id) else []
+    if not here:
+        raise Missing(f"{id[:40]} is not in the packed project: pack it again")
+    return here[0]

@@ -17,6 +17,7 @@ from pipelines.core.queue import Owner, Queue
 from pipelines.core.requests.pack import Pack
 from pipelines.core.runs import Run
 from pipelines.dataset import pack
+from pipelines.parts import loaders
 from tests import pictures
 from tests.dataset.test_ingest import DISC, done
 
@@ -67,6 +68,7 @@ def test_a_project_is_the_same_after_it_was_moved(runs: Path, home: str, tmp_pat
     assert there.draft(project.id, first.asset) == b'{"done": []}'
     for id in (first.asset, first.mask, second.asset):
         assert Assets(other).get(id).path.read_bytes() == Assets(runs).get(id).path.read_bytes()
+    assert [one.classes for one in loaders.load(tmp_path / "moved")] == [("scratch",)]
     again = done(other, tmp_path / "moved", project=project.id)
     assert (again["added"], again["pictures"]) == (0, 2)
 

@@ -17,7 +17,7 @@ MOST_VIEWS = 256
 
 Layout = Literal[
     "auto", "mvtec", "defectfill", "visa", "magnetic_tile", "deeppcb", "elpv", "voc", "yolo", "coco", "labelme", "cvat",
-    "sagemaker", "matlab", "imagefolder", "paired", "captioned", "run",
+    "sagemaker", "matlab", "imagefolder", "paired", "captioned", "run", "packed",
 ]  # fmt: skip
 Choice = Literal["leave_out", "use", "mend"]
 Kind = Literal["lora", "dora", "loha", "lokr"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipelines.core.errors import BadInput, Missing
+from pipelines.parts import packed
 from pipelines.parts.loaders import (
     captioned,
     coco,
@@ -18,6 +19,7 @@ from pipelines.parts.loaders import (
     matlab,
     mvtec,
     paired,
+    project,
     run,
     sagemaker,
     tree,
@@ -43,6 +45,7 @@ class Loader:
 
 # From the most to the least specific: `detect` takes the first that fits.
 LOADERS: dict[str, Loader] = {
+    "packed": Loader("packed project of the studio", packed.fits, project.load_packed),
     "run": Loader("run of the studio", run.fits, run.load),
     "defectfill": Loader("DefectFill (train/defective)", defectfill.fits, defectfill.load),
     "mvtec": Loader("MVTec AD (test/<defect>, ground_truth)", mvtec.fits, mvtec.load),

@@ -1,15 +1,19 @@
 """The pictures of a project as examples, with the class, the mask, the boxes and the caption it knows of each."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 from pipelines.core import projects
 from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput
 from pipelines.core.records import USED, Record
+from pipelines.parts import packed
 from pipelines.parts.loaders.example import Box, Example, Part
+from pipelines.parts.loaders.tree import Report
 
 
 def load(id: str, assets: Assets) -> list[Example]:
@@ -23,12 +27,23 @@ def load(id: str, assets: Assets) -> list[Example]:
     return found
 
 
+def load_packed(root: Path, report: Report) -> Iterator[Example]:
+    """The pictures of a packed project, without those left out, by the files that came with it."""
+    for line in packed.lines(root):
+        if not line.record.out:
+            yield from _labelled(line.record, partial(packed.found, root))
+
+
 def examples(record: Record, assets: Assets) -> list[Example]:
     """A picture's labels. Raises Missing for a file that is gone."""
+    return _labelled(record, lambda id: assets.get(id).path)
+
+
+def _labelled(record: Record, where: Callable[[str], Path]) -> list[Example]:
     boxes = json.loads(record.boxes or "[]")
     whole = Example(
-        assets.get(record.asset).path,
-        assets.get(record.mask).path if record.mask else None,
+        where(record.asset),
+        where(record.mask) if record.mask else None,
         tuple(box(one) for one in boxes if not one.get("mask")),
         record.defect,
         record.caption,
@@ -36,9 +51,7 @@ def examples(record: Record, assets: Assets) -> list[Example]:
         record.origin or record.asset,
     )
     drawn = [
-        replace(whole, mask=assets.get(one["mask"]).path, boxes=(), defect=str(one["defect"]))
-        for one in boxes
-        if one.get("mask")
+        replace(whole, mask=where(one["mask"]), boxes=(), defect=str(one["defect"])) for one in boxes if one.get("mask")
     ]
     return [*drawn, *([whole] if whole.mask or whole.boxes or not drawn else [])]
 
