@@ -15,7 +15,7 @@ from studio.i18n import Language
 from studio.page import QUIET, Page
 from studio.widgets import FOLDER, widget
 
-PARTS = ("open", "server", "take", "projects", "browse", "labels", "details", "statistics", "ingest")
+PARTS = ("open", "server", "take", "projects", "browse", "labels", "details", "statistics", "ingest", "pack")
 
 
 def build(context: Context, page: Page) -> None:

@@ -217,9 +217,9 @@ async function turned(done) {
 }
 
 const acts = {
-  create, rename, scrap, undo, redo, remove, open, every: choose_every, ...browsing, ...labelling, ...detailing, ...counting, ...ingesting,
+  create, rename, scrap, pack, undo, redo, remove, open, every: choose_every, ...browsing, ...labelling, ...detailing, ...counting, ...ingesting,
   files: () => find("input[name=pictures]").click(), folder: () => find("input[name=folder]").click(),
-  previous: () => turn(-1), next: () => turn(1), stop: () => taking && taking.stop.abort(), close: () => show_report(null),
+  previous: () => turn(-1), next: () => turn(1), stop: () => packing ? stop_packing() : taking && taking.stop.abort(), close: () => show_report(null),
 };
 root.querySelectorAll("button[data-act]").forEach((button) => button.addEventListener("click", () => acts[button.dataset.act]()));
 find(".shf-samples").addEventListener("click", (event) => {

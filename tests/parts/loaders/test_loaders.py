@@ -91,7 +91,7 @@ def test_a_layout_is_known_and_read(
 
 
 def test_every_layout_is_tried() -> None:
-    assert {layout for _, layout, _ in (*TREES, *SETS)} | {"run"} == set(LOADERS)
+    assert {layout for _, layout, _ in (*TREES, *SETS)} | {"run", "packed"} == set(LOADERS)
 
 
 @pytest.mark.parametrize("make", [flawed_sets.voc, flawed_sets.yolo, flawed_sets.coco])
