@@ -62,7 +62,7 @@ def test_a_finished_picture_can_be_the_next_source(tmp_path: Path, runs: Path, a
 
 
 def test_an_export_over_http_names_runs_and_writes_at_home(assets: Assets) -> None:
-    with pytest.raises(BadInput, match="is no run id"):
+    with pytest.raises(BadInput, match="is no run and no project"):
         intake.from_web({"task": "export", "data": "/etc"}, assets)
     with pytest.raises(BadInput, match="output: over HTTP"):
         intake.from_web({"task": "export", "data": RUN, "output": "/tmp/x"}, assets)
