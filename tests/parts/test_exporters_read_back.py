@@ -185,5 +185,5 @@ def test_elpv_takes_no_more_pictures_than_its_names_can_count(entries: list[Entr
 
 
 def test_every_layout_we_read_we_also_write() -> None:
-    ours = {"run", "paired"}  # a run is what the studio makes; images/ and masks/ is the plain folder
+    ours = {"run", "packed", "paired"}  # what the studio itself writes; images/ and masks/ is the plain folder
     assert set(LOADERS) - ours <= set(EXPORTERS)
