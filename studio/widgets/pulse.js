@@ -18,3 +18,7 @@ setInterval(async () => {
 }, PATIENCE_MS / 4);
 
 for (const kind of ["dragover", "drop"]) addEventListener(kind, (event) => { if (event.dataTransfer?.types.includes("Files")) event.preventDefault(); });
+
+// Chromium gives the focus to whatever scrolls. The list of a menu is walked by arrows and gone once the focus leaves its field: Tab
+// from there led nowhere.
+addEventListener("keydown", (event) => { if (event.key === "Tab") document.querySelectorAll("ul.option-list").forEach((list) => { list.tabIndex = -1; }); }, true);
