@@ -5,6 +5,7 @@ Knows the records of projects and the request; no captioner from the inside, and
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from pipelines.core import captioners
 from pipelines.core.captioners import CLIPS, NETWORKS
 from pipelines.core.errors import BadInput, Problem
-from pipelines.core.records import Filter
+from pipelines.core.records import USED, Filter
 from studio.context import Context
 from studio.i18n import Language
 from studio.labels import Which
@@ -80,11 +81,11 @@ def _only(context: Context, id: str, which: Filter, write: str) -> list[str]:
     Raises BadInput for none.
     """
     records = context.projects.records(id)
-    used = Filter(**{**vars(which), "out": False})
-    meant = Filter(**{**vars(used), "captioned": False}) if write == "empty" else used
+    used = replace(which, out=False)
+    meant = replace(used, captioned=False) if write == "empty" else used
     found = [] if write == "empty" and which.captioned else records.assets(meant)
     if not found and records.count(used):
         raise BadInput("every picture chosen has a caption already: choose to replace them, or only to look")
     if not found:
         raise BadInput("no picture is chosen that a data set would use: choose some, or empty the filter")
-    return [] if len(found) == records.count(Filter(out=False)) else found
+    return [] if len(found) == records.count(USED) else found

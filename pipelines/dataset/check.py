@@ -1,7 +1,7 @@
 """Looks a data set through and lists every fault, for a person to settle before a training. Changes nothing."""
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 from pipelines.core import datasets, files, headers, projects
@@ -10,7 +10,7 @@ from pipelines.core.models import Models
 from pipelines.core.requests.check import Check
 from pipelines.core.runs import Run
 from pipelines.parts import faults
-from pipelines.parts.loaders import LOADERS, project
+from pipelines.parts.loaders import LOADERS, Example, project
 
 SHOWN = 5
 """Sentences of one kind that are told; how many there are is told beside them."""
@@ -29,10 +29,6 @@ def run(request: Check, run: Run, models: Models) -> None:
             found = faults.Findings(run.folder, "project", pictures, ())
         else:
             found = _looked(datasets.folder(request.data, run.assets.runs), request.layout, tick)
-        classes: dict[str, int] = {}
-        for example in found.examples:
-            for name in example.classes:
-                classes[name] = classes.get(name, 0) + 1
         every = {example.image for example in found.examples}
         sizes = _sizes(every)
         run.commit(
@@ -46,7 +42,7 @@ def run(request: Check, run: Run, models: Models) -> None:
                 "from_size": min(sizes, key=_area, default=""),
                 "to_size": max(sizes, key=_area, default=""),
                 "good": sum(not example.classes for example in found.examples),
-                "classes": dict(sorted(classes.items())),
+                "classes": classes(found.examples),
                 "faults": told(found),
             },
         )
@@ -68,6 +64,11 @@ def _looked(root: Path, layout: str, tick: Callable[[int, int], None]) -> faults
     if not found.examples:
         raise unfit
     return found
+
+
+def classes(examples: Iterable[Example]) -> dict[str, int]:
+    """How many examples show each class, by their names."""
+    return dict(sorted(Counter(name for one in examples for name in one.classes).items()))
 
 
 def told(found: faults.Findings) -> list[dict[str, object]]:

@@ -20,7 +20,7 @@ from pipelines.core.projects import MAX_NAME, Projects
 from pipelines.core.records import FIELDS
 from pipelines.core.requests.ingest import Ingest
 from pipelines.core.runs import Run
-from pipelines.dataset.check import told
+from pipelines.dataset.check import classes, told
 from pipelines.parts import boxed, contours, faults, mending, packed, twins
 from pipelines.parts.faults import Findings
 from pipelines.parts.loaders import Box, Example, mask_of, project
@@ -83,7 +83,7 @@ def run(request: Ingest, run: Run, models: Models) -> None:
             "left_out": sum(bool(row["out"]) for row in done),
             "unread": len({path for fault in findings.faults for path in fault.files} & _unread(findings)),
             "pictures": known.count(),
-            "classes": _classes(findings.examples),
+            "classes": classes(findings.examples),
             "faults": told(findings),
         }
     )
@@ -169,10 +169,18 @@ def _origins(together: Mapping[Path, Sequence[Example]], prints: Mapping[Path, t
     first = {one.digest: path for path, one in zip(reversed(paths), reversed(seen), strict=True)}
     same = [(first[one.digest], path) for path, one in zip(paths, seen, strict=True)]
     same += [(paths[one], paths[other]) for one, other, _ in twins.pairs(seen, seen)]
+    joined: dict[str, str] = {}
+
+    def first_of(name: str) -> str:
+        while name in joined:
+            name = joined[name]
+        return name
+
     for one, other in same:
-        if (old := origins[other]) != origins[one]:
-            origins = {path: origins[one] if name == old else name for path, name in origins.items()}
-    return origins
+        here, there = first_of(origins[one]), first_of(origins[other])
+        if here != there:
+            joined[there] = here
+    return {path: first_of(name) for path, name in origins.items()}
 
 
 def _project(request: Ingest, run: Run, called: str) -> str:
@@ -231,11 +239,3 @@ def _mask(mask: np.ndarray, asset: Asset, assets: Assets, place: int = 0) -> str
     stem = asset.name.rpartition(".")[0] or asset.name
     name = f"{stem}-mask{place or ''}.png"
     return assets.put(images.encode_png(mask.astype(np.uint8) * 255), name).id
-
-
-def _classes(examples: Sequence[Example]) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for example in examples:
-        for name in example.classes:
-            found[name] = found.get(name, 0) + 1
-    return dict(sorted(found.items()))
