@@ -184,7 +184,7 @@ class Queue:
             request.priority() if priority is None else priority,
             user,
             *held,
-            request.count(),
+            request.length(),
             now,
         )
         with self.writing() as db:

@@ -152,7 +152,7 @@ class Run:
 
     def save(self, index: int, painted: Painted) -> dict[str, Any]:
         """Write picture, masks and thumbnail, then commit the item. After a kill in between it is made again, equal."""
-        stem = name(index, self.request.count())
+        stem = name(index, self.request.length())
         row: dict[str, Any] = {"file": f"images/{stem}.png", "mask": f"masks/{stem}.png", **painted.row}
         other = "asked" if painted.label == "changed" else "changed"
         masks = {"asked": painted.asked, "changed": painted.changed}
@@ -172,7 +172,7 @@ class Run:
         self, index: int, picture: np.ndarray, request: Mapping[str, Any], row: Mapping[str, Any]
     ) -> dict[str, Any]:
         """As `save`, for a picture that was made whole: it has no mask and shows no defect that is known of."""
-        stem = name(index, self.request.count())
+        stem = name(index, self.request.length())
         whole = {"file": f"images/{stem}.png", "defect": "", "regions": [], **row}
         self._png(whole["file"], picture, request)
         return self._finish(index, stem, whole, picture)

@@ -19,7 +19,7 @@ MOST_SIZES = 12
 
 def run(request: Check, run: Run, models: Models) -> None:
     """The result: what the data set holds, and its faults kind by kind."""
-    for index in run.items(request.count()):
+    for index in run.items(request.length()):
 
         def tick(done: int, total: int) -> None:
             run.tick(done, total, f"picture {done} of {total}")

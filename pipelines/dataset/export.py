@@ -28,7 +28,7 @@ NO_FILE_NAME = set('/\\:*?"<>|')
 
 def run(request: Export, run: Run, models: Models) -> None:
     """Read runs, deal them to train, val and test, write them. The result names the output and counts every class."""
-    for index in run.items(request.count()):
+    for index in run.items(request.length()):
         run.commit(index, _export(request, run))
     run.finish(run.rows()[0])
 

@@ -16,7 +16,7 @@ YIELD_S = 1.0
 
 def run(request: Fetch, run: Run, models: Models) -> None:
     """Bring it into the models folder; the result says what came. Progress is in MiB."""
-    for index in run.items(request.count()):
+    for index in run.items(request.length()):
         given_way = time.monotonic()
 
         def told(done: int, total: int, name: str) -> None:

@@ -79,7 +79,7 @@ class Found:
 
 def run(request: Organize, run: Run, models: Models) -> None:
     """The result: the folders with how many pictures each holds, and the words that gave none."""
-    for index in run.items(request.count()):
+    for index in run.items(request.length()):
 
         def tick(done: int, total: int) -> None:
             run.tick(done, total, f"file {done} of {total}")

@@ -22,10 +22,10 @@ def run(request: Segment, run: Run, models: Models) -> None:
             "clean",
         )
     segmenter = segmenters.SEGMENTERS[segmenters.chosen(request.method, clean=bool(request.clean))]()
-    for index in run.items(request.count()):
+    for index in run.items(request.length()):
         row = _found(request.for_image(index), run, index, segmenter)
         run.log(image=index, **row["found"])
-        run.tick(index + 1, request.count())
+        run.tick(index + 1, request.length())
     run.write_manifest()
     rows = run.rows()
     empty = [row["name"] for row in rows if not row["regions"]]

@@ -21,7 +21,7 @@ from pipelines.parts.sampling import Ask, Step, pixels, sample
 
 
 def run(request: Control, run: Run, models: Models) -> None:
-    """Make `request.count()` pictures: cell by cell of what is tried, of each all variants."""
+    """Make `request.length()` pictures: cell by cell of what is tried, of each all variants."""
     nets.chosen(request)  # what is missing is said before a base is loaded
     whole = scene.read(request, run.assets)
     maps = steering.Maps(request, run, whole, models)
@@ -39,16 +39,16 @@ def run(request: Control, run: Run, models: Models) -> None:
 
 def _anew(request: Control, run: Run, whole: Scene, models: Models, maps: steering.Maps) -> None:
     """The whole picture from words and maps; below strength 1 from the picture as well."""
-    run.tick(0, request.count(), f"loading {bases.get(request.base).label}", force=True)
+    run.tick(0, request.length(), f"loading {bases.get(request.base).label}", force=True)
 
     def make(base: Family) -> None:
         with asking.adapted(base, request, run.assets) as said, nets.opened(base, maps, models) as steers:
             assert steers is not None
             size = sizes.at_once(models.device.name)
             maker = _Maker(request, run, whole, models, base, said, steers)
-            for left in run.batches(request.count(), size):
+            for left in run.batches(request.length(), size):
                 first = left[0] // size * size
-                maker.make(range(first, min(first + size, request.count())), set(left))
+                maker.make(range(first, min(first + size, request.length())), set(left))
 
     ladder.with_base(request.base, models, make)
 
@@ -105,8 +105,8 @@ class _Maker:
         )
 
         def on_step(step: Step) -> None:
-            note = f"picture {done + 1} of {request.count()}, step {step.done} of {step.total}"
-            self.run.tick(done, request.count(), note, lambda: pixels(step.look()))
+            note = f"picture {done + 1} of {request.length()}, step {step.done} of {step.total}"
+            self.run.tick(done, request.length(), note, lambda: pixels(step.look()))
 
         made = sample(self.base, ask, on_step)
         asking.check(made, self.base.name, self.models.device.dtype)
@@ -136,4 +136,4 @@ class _Maker:
         }
         self.run.save_whole(index, picture, intake.named(one, self.run.assets), row)
         self.run.log(image=index, seed=one.seed, adapters=dict(self.said.changed))
-        self.run.tick(index + 1, self.request.count(), preview=picture)
+        self.run.tick(index + 1, self.request.length(), preview=picture)

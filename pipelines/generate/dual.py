@@ -37,7 +37,7 @@ SHEET = "pairs.png"
 def run(request: Dual, run: Run, models: Models) -> None:
     """Make `request.num_images` pairs; pair k uses seed + k. Raises BadInput before the first for what cannot be."""
     asset = run.assets.get(request.model)
-    run.tick(0, request.count(), f"reading {asset.name}", force=True)
+    run.tick(0, request.length(), f"reading {asset.name}", force=True)
     model = dual_files.read(asset.path, asset.name)
     base_name = request.base or model.about.base
     if not base_name:
@@ -53,12 +53,12 @@ def run(request: Dual, run: Run, models: Models) -> None:
             "backgrounds",
         )
     segmenter = segmenters.SEGMENTERS[request.method]()
-    run.tick(0, request.count(), f"loading {bases.get(base_name).label}", force=True)
+    run.tick(0, request.length(), f"loading {bases.get(base_name).label}", force=True)
 
     def make(base: Family) -> None:
         with _maker(request, run, models, base, model, segmenter) as maker:
             at_once = request.batch_size or (AT_ONCE if models.device.name != "cpu" else 1)
-            for batch in run.batches(request.count(), at_once):
+            for batch in run.batches(request.length(), at_once):
                 maker.make(batch, at_once)
 
     ladder.with_base(base_name, models, make)
@@ -119,7 +119,7 @@ class _Maker:
         self.scale = usual if request.guidance_scale is None else request.guidance_scale
         self.shared = model.about.shared_noise if request.shared_noise is None else request.shared_noise
         self.size, self.note = self._sized()
-        self.total = request.count()
+        self.total = request.length()
         self.background = lru_cache(AT_ONCE)(self._background)
         self.foreground = segmenters.SEGMENTERS["u2net"]() if model.about.cut == "u2net" else None
 

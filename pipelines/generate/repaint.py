@@ -46,17 +46,17 @@ class Job:
 
 
 def run(request: Painting, run: Run, whole: Scene, models: Models, maps: steering.Maps | None = None) -> None:
-    """Make `request.count()` pictures. Up to eight at a time, each as it would be alone. `maps` steer them."""
-    run.tick(0, request.count(), f"loading {bases.get(request.base).label}", force=True)
+    """Make `request.length()` pictures. Up to eight at a time, each as it would be alone. `maps` steer them."""
+    run.tick(0, request.length(), f"loading {bases.get(request.base).label}", force=True)
 
     def make(base: Family) -> None:
         with asking.adapted(base, request, run.assets) as said, nets.opened(base, maps, models) as steers:
             jobs = plan(whole, base, bases.get(request.base).resolution or base.usual_px)
             size = max(1, sizes.at_once(models.device.name) // request.num_candidates)
-            for left in run.batches(request.count(), size):
+            for left in run.batches(request.length(), size):
                 # What was made before a kill is made along: in another batch the others would be rounded otherwise.
                 first = left[0] // size * size
-                batch = range(first, min(first + size, request.count()))
+                batch = range(first, min(first + size, request.length()))
                 _Painter(request, run, whole, models, base, said, steers, jobs, batch).paint(set(left))
 
     ladder.with_base(request.base, models, make)
@@ -121,7 +121,7 @@ class _Painter:
         self.ones = [request.for_image(index) for index in batch]
         self.usual = [asking.usual(one, base) for one in self.ones]
         self.scenes = [whole.for_image(one) for one in self.ones]
-        self.total = request.count()
+        self.total = request.length()
 
     def paint(self, left: Collection[int]) -> None:
         """Paint the batch, choose among candidates, save those that are left to save."""

@@ -41,15 +41,15 @@ class Start:
 
 
 def run(request: Text, run: Run, models: Models) -> None:
-    """Make `request.count()` pictures; picture k uses seed + k."""
+    """Make `request.length()` pictures; picture k uses seed + k."""
     assert request.base is not None
-    run.tick(0, request.count(), f"loading {bases.get(request.base).label}", force=True)
+    run.tick(0, request.length(), f"loading {bases.get(request.base).label}", force=True)
 
     def make(base: Family) -> None:
         with asking.adapted(base, request, run.assets) as said:
             maker = _Maker(request, run, models, base, said)
             at_once = request.batch_size or sizes.at_once(models.device.name)
-            for batch in run.batches(request.count(), at_once):
+            for batch in run.batches(request.length(), at_once):
                 maker.make(batch, at_once)
 
     ladder.with_base(request.base, models, make)
@@ -66,7 +66,7 @@ class _Maker:
         self.request, self.run, self.models, self.base, self.said = request, run, models, base, said
         self.usual = asking.usual(request, base)
         self.resolution = bases.get(request.base).resolution or base.usual_px
-        self.total = request.count()
+        self.total = request.length()
         self.start = lru_cache(MOST_AT_ONCE)(self._start)  # eight variants of one picture read it once
 
     def make(self, batch: Sequence[int], at_once: int) -> None:

@@ -27,7 +27,7 @@ BYTES = {"float16": 2, "bfloat16": 2, "float32": 4}
 
 def run(request: Convert, run: Run, models: Models) -> None:
     """Read the adapters, write the product into weights/. The result names its files."""
-    for index in run.items(request.count()):
+    for index in run.items(request.length()):
         run.commit(index, _converted(request, run, models))
     run.finish(run.rows()[0])
 

@@ -59,7 +59,7 @@ def test_what_is_done_follows_from_what_is_given() -> None:
 
 def test_the_pictures_go_by_source_then_prompt_then_variant() -> None:
     request = text(prompt="", prompts=["p", "q"], images=["a.png", "b.png"], num_images=2, seed=10)
-    assert request.count() == 8
+    assert request.length() == 8
     found = [(one.image, one.prompt, one.seed) for one in map(request.for_image, range(8))]
     assert found[:4] == [("a.png", "p", 10), ("a.png", "p", 11), ("a.png", "q", 12), ("a.png", "q", 13)]
     assert found[4] == ("b.png", "p", 14)
@@ -70,7 +70,7 @@ def test_a_pictures_own_request_says_what_was_done_and_no_more_of_the_others() -
     data = one.model_dump(mode="json")
     assert (data["image"], data["mode"], data["num_images"]) == ("b.png", "image", 1)
     assert not {"images", "prompts", "batch_size", "from_run", "start", "limit"} & set(data)
-    assert parse(data).count() == 1
+    assert parse(data).length() == 1
 
 
 def test_it_needs_a_device_and_lets_few_pictures_go_first() -> None:

@@ -123,4 +123,4 @@ def test_clean_pictures_of_another_number_are_refused(runs: Path) -> None:
 
 def test_it_needs_no_device_and_one_picture_is_as_good_as_several(runs: Path) -> None:
     request = Segment.model_validate({"data": "part.png"})
-    assert (request.data, request.count(), request.lane()) == (("part.png",), 1, "cpu")
+    assert (request.data, request.length(), request.lane()) == (("part.png",), 1, "cpu")

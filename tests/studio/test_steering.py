@@ -114,7 +114,7 @@ def test_values_to_try_make_a_picture_with_each_pair(context: Context) -> None:
     form = {**held(num_images=4), "tried": {"guidance": [5, 7.5, 10], "control": [0.5, 1]}}
     request = checked(context, asking.tried(context, what, canvas.painting(what), form))
     assert isinstance(request, Control)
-    assert (request.count(), request.tried[0], request.tried[-1]) == (6, (5, 0.5), (10, 1))
+    assert (request.length(), request.tried[0], request.tried[-1]) == (6, (5, 0.5), (10, 1))
     for wrong in ([], ["much"], None):
         with pytest.raises(BadInput, match="guidance_scales holds no number"):
             asking.tried(context, what, canvas.painting(what), {**form, "tried": {"guidance": wrong}})

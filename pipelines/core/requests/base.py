@@ -71,6 +71,6 @@ class Request(Part):
         """Higher goes first, also between two items of a longer run."""
         return NORMAL
 
-    def count(self) -> int:
+    def length(self) -> int:
         """How many items the run has; each is committed, and taken up again, by itself."""
         return 1

@@ -167,7 +167,7 @@ class Control(Steered):
         alone = {"guidance_scale": guides, "conditions": maps, "guidance_scales": (), "control_scales": ()}
         return one.model_copy(update=alone)
 
-    def count(self) -> int:
+    def length(self) -> int:
         return len(self.tried) * self.num_images
 
 
@@ -187,5 +187,5 @@ class Annotate(Steered):
     def priority(self) -> int:
         return INTERACTIVE
 
-    def count(self) -> int:
+    def length(self) -> int:
         return len(self.conditions)

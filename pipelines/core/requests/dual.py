@@ -188,5 +188,5 @@ class Dual(Request):
     def priority(self) -> int:
         return by_length(self.num_images)
 
-    def count(self) -> int:
+    def length(self) -> int:
         return self.num_images

@@ -176,7 +176,7 @@ class Painting(Diffusion):
     def priority(self) -> int:
         return by_length(self.num_images)
 
-    def count(self) -> int:
+    def length(self) -> int:
         return self.num_images
 
 

@@ -54,5 +54,5 @@ class Segment(Request):
         """The request of picture `index` alone: what its metadata holds and what makes it again."""
         return self.model_copy(update={"data": (self.data[index],), "clean": self.clean[index : index + 1]})
 
-    def count(self) -> int:
+    def length(self) -> int:
         return len(self.data)

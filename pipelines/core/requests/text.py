@@ -105,10 +105,10 @@ class Text(Diffusion):
             raise ValueError("prompt, prompts and prompt_file say the same thing: give one of them")
         if self.image and self.images:
             raise ValueError("image is for one picture, images for several: give one or the other")
-        if self.count() > MOST_MADE:
-            raise ValueError(f"{self.count()} pictures are too many for one run: ask for up to {MOST_MADE}")
-        if self.seed + self.count() - 1 > SEED_MAX:
-            raise ValueError(f"seed {self.seed} + {self.count()} pictures passes {SEED_MAX}: choose a smaller seed")
+        if self.length() > MOST_MADE:
+            raise ValueError(f"{self.length()} pictures are too many for one run: ask for up to {MOST_MADE}")
+        if self.seed + self.length() - 1 > SEED_MAX:
+            raise ValueError(f"seed {self.seed} + {self.length()} pictures passes {SEED_MAX}: choose a smaller seed")
         self._check_mode()
         if self.from_run is None:
             self._check_whole()
@@ -168,7 +168,7 @@ class Text(Diffusion):
         return "device"
 
     def priority(self) -> int:
-        return by_length(self.count())
+        return by_length(self.length())
 
-    def count(self) -> int:
+    def length(self) -> int:
         return max(1, len(self.sources)) * len(self.words) * self.num_images
