@@ -103,8 +103,8 @@ class Placer:
                     tries += 1
                     at = ground.anywhere(shape, random)
                 else:
-                    tries += DARTS
-                    at = ground.darts(shape, random, DARTS)
+                    at, thrown = ground.darts(shape, random, DARTS)
+                    tries += thrown
                 if at is not None:
                     return _placed(shape, at, ground.size, tries)
             if draft.cut:
@@ -156,18 +156,18 @@ class _Ground:
         away = cv2.distanceTransform((~one.mask[box.window]).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         self._free[box.window] &= away > self._gap
 
-    def darts(self, shape: Shape, random: np.random.Generator, count: int) -> tuple[int, int] | None:
-        """(top, left) of the first of `count` chances that fits."""
+    def darts(self, shape: Shape, random: np.random.Generator, count: int) -> tuple[tuple[int, int] | None, int]:
+        """((top, left) of the first of at most `count` chances that fits, how many there were)."""
         high, wide = shape.mask.shape
-        for _ in range(count):
+        for thrown in range(1, count + 1):
             place = int(np.searchsorted(self._sums, random.random() * self._sums[-1], side="right"))
             row, column = divmod(min(place, len(self._sums) - 1), self.size[1])
             top = row - high // 2 if shape.top is None else shape.top
             left = column - wide // 2 if shape.left is None else shape.left
             inside = top >= 0 and left >= 0 and top + high <= self.size[0] and left + wide <= self.size[1]
             if inside and self._free[top : top + high, left : left + wide][shape.mask].all():
-                return top, left
-        return None
+                return (top, left), thrown
+        return None, count
 
     def anywhere(self, shape: Shape, random: np.random.Generator) -> tuple[int, int] | None:
         """(top, left) by the same chances, out of all places where it fits; None where there is none."""

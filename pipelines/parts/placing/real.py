@@ -119,6 +119,9 @@ def _masks(examples: Iterable[Example], tell: Callable[[int, int], Any]) -> Iter
 def _pieces(name: str, mask: np.ndarray, drawn: bool) -> Iterator[tuple[Piece, np.ndarray]]:
     """Each with the shares of the cells that it fills."""
     height, width = mask.shape
+    mask = mask.copy()
+    for lines in (mask, mask[::-1], mask.T, mask.T[::-1]):
+        lines[0] |= lines[min(1, len(lines) - 1)]  # polygons often stop a pixel short of the side that cuts the defect
     apart = max(3, round(APART * min(height, width)) | 1)
     near = cv2.dilate(mask.astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (apart, apart)))
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(near, connectivity=8)
