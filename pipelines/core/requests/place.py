@@ -1,4 +1,4 @@
-"""The request that lays masks without anybody painting. Pydantic only: how a shape finds its place is not known here."""
+"""The request that lays masks without anybody painting. Pydantic only: how a shape finds its place stands in parts."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
