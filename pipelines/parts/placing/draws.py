@@ -30,7 +30,8 @@ USUAL: dict[str, tuple[tuple[float, float], tuple[float, float]]] = {
 """By brush: how long (shares of the picture's shorter side) and how wide against its length, where nothing is said."""
 THIN = ("line", "scratch", "crack")
 """Brushes that are as wide as they are, whatever the defect measured."""
-CANVAS_PX = (24, 640)
+CANVAS_PX = (24, 320)
+"""Between how many pixels a brush draws; what is longer is that outline, enlarged."""
 LEAST_JITTER, MOST_JITTER = 0.03, 0.2
 """Of a size, as a share of it: between few measured values much is possible."""
 LEAST_TURN, MOST_TURN = 2.0, 12.0

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from scipy.signal import fftconvolve
 
-from pipelines.core import kinds
+from pipelines.core import kinds, overlays
 from pipelines.core.errors import BadInput
 from pipelines.core.noise import rng
 from pipelines.core.requests.place import Place
@@ -19,9 +19,11 @@ from pipelines.parts.placing import draws, heat, outlines
 from pipelines.parts.placing.draws import Drafts, Shape
 from pipelines.parts.placing.real import Real
 
-DRAFTS, DARTS = 5, 24
+DRAFTS, DARTS = 3, 24
 """How many shapes of one size are tried, and each in how many places, before every place is looked at."""
 SMALLER = 0.8
+EXACT_PX = 1024
+"""Up to which side every place is looked at; in larger pictures those of a grid as fine as that."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,11 @@ class _Ground:
         self.size = (int(area.shape[0]), int(area.shape[1]))
         self._gap = gap_px
         self._free = area.copy()
-        field = area.astype(np.float32) if cells is None else heat.spread(cells, self.size) * area
+        self._coarse = coarse = -(-max(self.size) // EXACT_PX)
+        small = (-(-self.size[0] // coarse), -(-self.size[1] // coarse))
+        field = cv2.resize(area.astype(np.uint8) * 255, small[::-1], interpolation=cv2.INTER_AREA).astype(np.float32)
+        if cells is not None:
+            field *= heat.spread(cells, small)
         if not field.any():
             raise BadInput(
                 f"the defects of data lie where nothing of {name} is legal: choose where = anywhere, or another legal",
@@ -161,7 +167,8 @@ class _Ground:
         high, wide = shape.mask.shape
         for thrown in range(1, count + 1):
             place = int(np.searchsorted(self._sums, random.random() * self._sums[-1], side="right"))
-            row, column = divmod(min(place, len(self._sums) - 1), self.size[1])
+            cell = divmod(min(place, len(self._sums) - 1), self._field.shape[1])
+            row, column = ((np.array(cell) + random.random(2)) * self._coarse).astype(int).tolist()
             top = row - high // 2 if shape.top is None else shape.top
             left = column - wide // 2 if shape.left is None else shape.left
             inside = top >= 0 and left >= 0 and top + high <= self.size[0] and left + wide <= self.size[1]
@@ -171,19 +178,28 @@ class _Ground:
 
     def anywhere(self, shape: Shape, random: np.random.Generator) -> tuple[int, int] | None:
         """(top, left) by the same chances, out of all places where it fits; None where there is none."""
-        high, wide = shape.mask.shape
-        if high > self.size[0] or wide > self.size[1]:
+        coarse = self._coarse
+        free, mask = _whole(self._free, coarse), overlays.pooled(shape.mask, coarse)
+        if mask.shape[0] > free.shape[0] or mask.shape[1] > free.shape[1]:
             return None
-        taken = fftconvolve((~self._free).astype(np.float32), shape.mask[::-1, ::-1].astype(np.float32), "valid")
-        middles = self._field[high // 2 : high // 2 + taken.shape[0], wide // 2 : wide // 2 + taken.shape[1]]
-        chance = np.where(taken < 0.5, middles, 0)
-        sums = np.cumsum(chance.ravel(), dtype=np.float64)
+        taken = fftconvolve((~free).astype(np.float32), mask[::-1, ::-1].astype(np.float32), "valid")
+        high, wide = shape.mask.shape
+        middles = self._field[high // 2 // coarse :, wide // 2 // coarse :][: taken.shape[0], : taken.shape[1]]
+        fits = taken[: middles.shape[0], : middles.shape[1]] < 0.5
+        sums = np.cumsum(np.where(fits, middles, 0).ravel(), dtype=np.float64)
         if not sums[-1] > 0:
             return None
         place = int(np.searchsorted(sums, random.random() * sums[-1], side="right"))
-        row, column = divmod(min(place, len(sums) - 1), taken.shape[1])
-        fits = bool(self._free[row : row + high, column : column + wide][shape.mask].all())
-        return (row, column) if fits else None
+        top, left = (coarse * at for at in divmod(min(place, len(sums) - 1), fits.shape[1]))
+        there = self._free[top : top + high, left : left + wide]
+        return (top, left) if there.shape == shape.mask.shape and there[shape.mask].all() else None
+
+
+def _whole(free: np.ndarray, factor: int) -> np.ndarray:
+    """bool HxW, `factor` times smaller; True where all pixels it stands for are, and lie in the picture."""
+    high, wide = (side // factor for side in free.shape)
+    inside = free[: high * factor, : wide * factor]
+    return np.asarray(inside.reshape(high, factor, wide, factor).all((1, 3)))
 
 
 def _placed(shape: Shape, at: tuple[int, int], size: tuple[int, int], tries: int) -> Placed:
