@@ -16,11 +16,12 @@ from pipelines.core.noise import rng
 from pipelines.core.requests.place import Place
 from pipelines.parts.crop import Box
 from pipelines.parts.placing import draws, heat, outlines
-from pipelines.parts.placing.draws import Drafts, Shape
+from pipelines.parts.placing.draws import Draft, Drafts, Shape
 from pipelines.parts.placing.real import Real
 
 DRAFTS, DARTS = 3, 24
 """How many shapes of one size are tried, and each in how many places, before every place is looked at."""
+REMADE = 8
 SMALLER = 0.8
 EXACT_PX = 1024
 """Up to which side every place is looked at; in larger pictures those of a grid as fine as that."""
@@ -98,8 +99,8 @@ class Placer:
         least, tries = self._drafts.least_px(draft, ground.size), 0
         while True:
             for attempt in range(DRAFTS):
-                shape = draws.made(draft, self.request.warp, random, ground.size)
-                if not self._as_asked(shape, ground.size):
+                shape = self._made(draft, ground.size, random)
+                if shape is None:
                     continue
                 if attempt == DRAFTS - 1 and not draft.cut:
                     tries += 1
@@ -121,12 +122,14 @@ class Placer:
             else:
                 return None
 
-    def _as_asked(self, shape: Shape, size: tuple[int, int]) -> bool:
-        """Pixels are whole: what is a pixel too long is made anew."""
+    def _made(self, draft: Draft, size: tuple[int, int], random: np.random.Generator) -> Shape | None:
+        """The draft in pixels. Those are whole: what became a pixel too long or too short is made anew."""
         asked = self.request.length_px(size)
-        if asked is None:
-            return True
-        return asked[0] - 1 <= outlines.length_px(shape.mask) <= asked[1] + 1
+        for _ in range(REMADE):
+            shape = draws.made(draft, self.request.warp, random, size)
+            if asked is None or asked[0] - 1 <= outlines.length_px(shape.mask) <= asked[1] + 1:
+                return shape
+        return None
 
 
 class _Ground:
