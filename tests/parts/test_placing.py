@@ -169,14 +169,16 @@ def test_an_outline_drawn_as_it_was_traced_is_the_mask_itself() -> None:
     assert not again[36, 48]
 
 
-def test_a_defect_that_runs_out_of_its_picture_runs_out_of_the_next_one() -> None:
-    cut = np.zeros((HIGH, WIDE), bool)
-    cut[40:60, 150:] = True
-    placer = Placer(ask(data="x"), placing.measure([("a.png", cut, True)]))
+@pytest.mark.parametrize("turns", range(4))
+def test_a_defect_that_runs_out_of_its_picture_runs_out_of_the_next_one(turns: int) -> None:
+    cut = np.zeros((160, 160), bool)
+    cut[40:60, 110:] = True
+    placer = Placer(ask(data="x", warp=1), placing.measure([("a.png", np.rot90(cut, turns), True)]))
     for seed in range(6):
-        (one,) = placer.draw(np.ones((90, 120), bool), seed)
-        assert one.box.right == 120
-        assert one.box.left > 60
+        (one,) = placer.draw(np.ones((90, 90), bool), seed)
+        upright = np.rot90(one.mask, -turns)
+        assert upright[:, -1].sum() >= 6  # the whole end of a bar of 11 px, bent or not
+        assert not upright[:, :40].any()
     inside = np.zeros((HIGH, WIDE), bool)
     inside[30:-30, 30:-30] = True
     for seed in range(3):
