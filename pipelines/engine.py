@@ -17,6 +17,7 @@ from pipelines.core.requests import (
     Inpaint,
     Organize,
     Pack,
+    Place,
     Request,
     Segment,
     Text,
@@ -56,6 +57,12 @@ def _dual(request: Dual, run: Run, models: Models) -> None:
     from pipelines.generate import dual
 
     dual.run(request, run, models)
+
+
+def _place(request: Place, run: Run, models: Models) -> None:
+    from pipelines.generate import place
+
+    place.run(request, run, models)
 
 
 def _export(request: Export, run: Run, models: Models) -> None:
@@ -148,6 +155,7 @@ RUNNERS: dict[type[Request], Callable[..., None]] = {
     Annotate: _annotate,
     Text: _text,
     Dual: _dual,
+    Place: _place,
     TrainLora: _train_lora,
     TrainInversion: _train_inversion,
     TrainDefectfill: _train_defectfill,

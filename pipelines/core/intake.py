@@ -95,6 +95,9 @@ def _unfolded(request: Request, assets: Assets, *, paths: bool) -> Request:
         return unfold.segment(request, assets, paths=paths)
     if isinstance(request, requests.Dual):
         return unfold.dual(request, assets, paths=paths)
+    if isinstance(request, requests.Place):
+        data = request.data and datasets.named(request.data, assets.runs, "data", paths=paths)
+        return unfold.place(request, assets, paths=paths).model_copy(update={"data": data})
     if isinstance(request, requests.Training):
         return trainings.settled(request, assets.runs, paths=paths)
     if isinstance(request, requests.Check):

@@ -7,6 +7,7 @@ so that a hundred thousand pictures answer in seconds too.
 from collections import Counter
 from collections.abc import Iterable, MutableMapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.records import Record
 
+T = TypeVar("T")
 MOST_MASKS = 400
 MOST_SIZES = 2000
 GRID = 24
@@ -109,7 +111,7 @@ def of(
     )
 
 
-def spaced(records: Sequence[Record], most: int) -> Sequence[Record]:
+def spaced(records: Sequence[T], most: int) -> Sequence[T]:
     """At most so many of them, evenly spaced, the first and the last among them."""
     if len(records) <= most:
         return records
@@ -121,8 +123,12 @@ def measure(record: Record, assets: Assets) -> Measure:
     mask = overlays.painted(record, assets)
     if not mask.any():
         raise BadInput(f"the marks of {record.name} lie outside of it: draw them anew", "boxes")
-    cells = cv2.resize(mask.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA) > 0
-    return Measure(float(mask.mean()), cells)
+    return Measure(float(mask.mean()), shares(mask) > 0)
+
+
+def shares(mask: np.ndarray) -> np.ndarray:
+    """float32 GRID x GRID: how much of each cell a mask (bool HxW) fills, whatever the picture's shape."""
+    return np.asarray(cv2.resize(mask.astype(np.float32), (GRID, GRID), interpolation=cv2.INTER_AREA))
 
 
 def _measured(record: Record, assets: Assets, known: MutableMapping[str, Measure | None]) -> Measure | None:

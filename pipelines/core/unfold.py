@@ -14,6 +14,7 @@ from pipelines.core.errors import BadInput, Missing
 from pipelines.core.records import USED
 from pipelines.core.requests.diffusion import MAX_PROMPT
 from pipelines.core.requests.dual import Dual
+from pipelines.core.requests.place import Place
 from pipelines.core.requests.segment import Segment
 from pipelines.core.requests.text import MOST_PROMPTS, Text
 
@@ -54,6 +55,12 @@ def dual(request: Dual, assets: Assets, *, paths: bool) -> Dual:
     """The request with each background by itself. Raises so too."""
     found = [one for value in request.backgrounds for one in _pictures(value, assets, "backgrounds", paths=paths)]
     return request.model_copy(update={"backgrounds": tuple(found)})
+
+
+def place(request: Place, assets: Assets, *, paths: bool) -> Place:
+    """The request with each picture by itself. Raises so too."""
+    found = [one for value in request.image for one in _pictures(value, assets, "image", paths=paths)]
+    return request.model_copy(update={"image": tuple(found)})
 
 
 def prompts(path: Path) -> list[str]:

@@ -20,6 +20,7 @@ from pipelines.core.requests.generate import Inpaint, Painting, Region
 from pipelines.core.requests.ingest import Ingest
 from pipelines.core.requests.organize import Organize
 from pipelines.core.requests.pack import Pack
+from pipelines.core.requests.place import Place
 from pipelines.core.requests.segment import Segment
 from pipelines.core.requests.text import Text
 from pipelines.core.requests.train import Adapting, Training, TrainInversion, TrainLora
@@ -30,6 +31,7 @@ TASKS: dict[str, type[Request]] = {
     "annotate": Annotate,
     "text": Text,
     "dual": Dual,
+    "place": Place,
     "train-lora": TrainLora,
     "train-inversion": TrainInversion,
     "train-defectfill": TrainDefectfill,
@@ -67,6 +69,7 @@ __all__ = [
     "Pack",
     "Painting",
     "Part",
+    "Place",
     "Region",
     "Request",
     "Segment",
