@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pipelines.core.models import Models
 from pipelines.core.requests import (
     Annotate,
+    Batch,
     Caption,
     Check,
     Control,
@@ -57,6 +58,12 @@ def _dual(request: Dual, run: Run, models: Models) -> None:
     from pipelines.generate import dual
 
     dual.run(request, run, models)
+
+
+def _batch(request: Batch, run: Run, models: Models) -> None:
+    from pipelines.generate import batch
+
+    batch.run(request, run, models)
 
 
 def _place(request: Place, run: Run, models: Models) -> None:
@@ -155,6 +162,7 @@ RUNNERS: dict[type[Request], Callable[..., None]] = {
     Annotate: _annotate,
     Text: _text,
     Dual: _dual,
+    Batch: _batch,
     Place: _place,
     TrainLora: _train_lora,
     TrainInversion: _train_inversion,

@@ -32,7 +32,7 @@ def comparison(context: Context, say: Language, row: Row | None) -> dict[str, An
     if row is None or row.task not in PAINTED:
         return {"run": "", "items": []}
     verdicts = runs.verdicts(context.runs / row.id)
-    rows = [one for one in context.queue.rows(row.id, limit=MOST_SHOWN) if "file" in one]
+    rows = [one for one in context.queue.rows(row.id, limit=MOST_SHOWN) if runs.listed(one)]
     items = [item(context, say, row.id, one, verdicts) for one in rows]
     shown = {"run": row.id, "items": [one for one in items if one["verdict"] != "deleted"], "state": row.state}
     if row.over:

@@ -25,7 +25,7 @@ PROBLEMS = (
     "OutOfMemory",
     "ValueError",
 )
-AT = {**dict.fromkeys(PROBLEMS, 0), "tick": 2, "Finding": 2, "State": 1, "_unusable": 2}
+AT = {**dict.fromkeys(PROBLEMS, 0), "tick": 2, "Finding": 2, "Reason": 1, "State": 1, "_unusable": 2}
 """Where in a call the sentence stands."""
 
 

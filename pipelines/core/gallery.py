@@ -14,8 +14,10 @@ from typing import Literal
 from pipelines.core import runs as folders
 from pipelines.core.errors import Missing
 
-RUN_STEP = 2**20
+RUN_STEP = 2**27
 """Newest first is by the run's place in the job table, then by the picture's place in the run; no run has as many."""
+VERSION = 2
+"""Of the tables' meaning. An index of another version is made anew."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS picture(
@@ -38,7 +40,7 @@ SELECT ?1 * {RUN_STEP} + idx, run, substr(row ->> '$.file', 8, length(row ->> '$
   row ->> '$.scores.visibility', row ->> '$.scores.fidelity'
 FROM jobs.item WHERE item.run = ?3 AND item.state = 'done'
   AND NOT EXISTS (SELECT 1 FROM picture WHERE picture.key = ?1 * {RUN_STEP} + item.idx)
-  AND row ->> '$.thumb' IS NOT NULL AND row ->> '$.annotator' IS NULL
+  AND row ->> '$.thumb' IS NOT NULL AND row ->> '$.annotator' IS NULL AND row ->> '$.aside' IS NULL
 """
 
 
@@ -115,7 +117,7 @@ class Gallery:
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=NORMAL")  # what a power cut takes away is read again from the runs
-            db.executescript(_TABLES)
+            _make(db)
             db.execute("ATTACH ? AS jobs", (str(self.runs / "queue.db"),))
             self._local.db = db
         found: sqlite3.Connection = self._local.db
@@ -267,6 +269,19 @@ class Gallery:
             (limit,),
         )
         return [tuple(row) for row in rows]
+
+
+def _make(db: sqlite3.Connection) -> None:
+    """The tables, empty where they meant something else before."""
+    db.executescript(_TABLES)
+    if db.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+        return
+    db.execute("BEGIN IMMEDIATE")
+    if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:  # nobody else did it meanwhile
+        db.execute("DELETE FROM picture")
+        db.execute("DELETE FROM known")
+        db.execute(f"PRAGMA user_version = {VERSION}")
+    db.execute("COMMIT")
 
 
 def _where(wanted: Filter, *, any_verdict: bool = False) -> tuple[str, Sequence[object]]:

@@ -24,6 +24,7 @@ from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.library import Library
 from pipelines.core.requests import FileKind, Request
+from pipelines.core.requests.batch import GIVEN, PLANNED
 from pipelines.core.requests.diffusion import Diffusion
 
 Take = Callable[[str, FileKind, str], str]
@@ -95,9 +96,10 @@ def _unfolded(request: Request, assets: Assets, *, paths: bool) -> Request:
         return unfold.segment(request, assets, paths=paths)
     if isinstance(request, requests.Dual):
         return unfold.dual(request, assets, paths=paths)
+    if isinstance(request, requests.Batch):
+        return unfold.batch(request, assets, paths=paths)
     if isinstance(request, requests.Place):
-        data = request.data and datasets.named(request.data, assets.runs, "data", paths=paths)
-        return unfold.place(request, assets, paths=paths).model_copy(update={"data": data})
+        return unfold.place(request, assets, paths=paths)
     if isinstance(request, requests.Training):
         return trainings.settled(request, assets.runs, paths=paths)
     if isinstance(request, requests.Check):
@@ -106,7 +108,30 @@ def _unfolded(request: Request, assets: Assets, *, paths: bool) -> Request:
 
 
 def _changed(request: Request, take: Take, assets: Assets) -> Request:
+    if isinstance(request, requests.Batch):
+        request = _with_template(request, take, assets)
     return requests.parse(requests.with_files(_with_words(_without_tags(request, assets), assets), take))
+
+
+def _with_template(batch: requests.Batch, take: Take, assets: Assets) -> requests.Batch:
+    """The batch with the files that its template names as assets; those that the plan gives stand open still."""
+
+    def given(field: str, kind: FileKind, value: str) -> str:
+        return value if value == PLANNED else take(field, kind, value)
+
+    said = _changed(batch.sample(), given, assets).model_dump(mode="json", exclude_defaults=True)
+    own = {"task", "defect", *(name for share in batch.defects for name in share.fields)}  # not what one class brought
+    template = {name: value for name, value in said.items() if name not in (*GIVEN, *own)}
+    kept = {name: value for name, value in batch.template.items() if name in own}
+    shares = [share.model_copy(update={"place": _placed(share.place, take)}) for share in batch.defects]
+    change = {"template": {**template, **kept}, "place": _placed(batch.place, take), "defects": tuple(shares)}
+    return batch.model_copy(update=change)
+
+
+def _placed(place: Mapping[str, Any], take: Take) -> dict[str, Any]:
+    """The fields of a placing with its masks as assets."""
+    masks = {name: take(f"place.{name}", "mask", place[name]) for name in ("legal", "illegal") if place.get(name)}
+    return {**place, **masks}
 
 
 def _knowing_adapters(take: Take, assets: Assets) -> Take:

@@ -21,6 +21,8 @@ from pipelines.core.requests import Request
 Verdict = Literal["kept", "discarded", "deleted"]
 """Deleted: out of sight and out of every export. It can be undone until core/trash frees the files."""
 FAN_OUT = 1000
+ASIDE = "aside"
+"""The folder of pictures that a batch set aside, and what their rows say the reason under. No data set looks there."""
 TICK_S = 0.1
 PREVIEW_S = 0.25
 
@@ -44,6 +46,57 @@ class Painted:
     """What goes into the picture's metadata."""
     row: Mapping[str, Any]
     """What goes into the manifest beside the file names."""
+
+
+@dataclass(frozen=True)
+class Laid:
+    """A finished picture as it goes on the disk: its files by their place in the run's folder, and its manifest row."""
+
+    files: Mapping[str, bytes]
+    row: dict[str, Any]
+
+    def aside(self) -> "Laid":
+        """The same below `aside/`, where no data set looks."""
+        return Laid({f"{ASIDE}/{name}": data for name, data in self.files.items()}, self._moved(self.row))
+
+    def _moved(self, value: Any) -> Any:
+        """Names of its files, wherever they stand in the row, as they are called there."""
+        if isinstance(value, str):
+            return f"{ASIDE}/{value}" if value in self.files else value
+        if isinstance(value, Mapping):
+            return {key: self._moved(one) for key, one in value.items()}
+        return [self._moved(one) for one in value] if isinstance(value, list) else value
+
+
+def laid(stem: str, painted: Painted) -> Laid:
+    """A painted picture, its masks and its thumbnail under that stem. Equal pictures give equal bytes."""
+    row: dict[str, Any] = {"file": f"images/{stem}.png", "mask": f"masks/{stem}.png", **painted.row}
+    other = "asked" if painted.label == "changed" else "changed"
+    masks = {"asked": painted.asked, "changed": painted.changed}
+    row[other] = f"masks/{stem}.{other}.png"
+    drawn = {row["mask"]: masks[painted.label], row[other]: masks[other]}
+    row["regions"] = []
+    for number, (mask, facts) in enumerate(painted.regions, start=1):
+        file = row["mask"] if len(painted.regions) == 1 else f"masks/{stem}.r{number}.png"
+        drawn.setdefault(file, mask)
+        row["regions"].append({"mask": file, **facts})
+    encoded = {file: images.encode_png(mask) for file, mask in drawn.items()}
+    return _with_picture(stem, encoded, row, painted.picture, painted.request)
+
+
+def laid_whole(stem: str, picture: np.ndarray, request: Mapping[str, Any], row: Mapping[str, Any]) -> Laid:
+    """A picture that was made whole: it has no mask and shows no defect that is known of."""
+    whole = {"file": f"images/{stem}.png", "defect": "", "regions": [], **row}
+    return _with_picture(stem, {}, whole, picture, request)
+
+
+def _with_picture(
+    stem: str, encoded: dict[str, bytes], row: dict[str, Any], picture: np.ndarray, request: Mapping[str, Any]
+) -> Laid:
+    row["thumb"] = f"thumbs/{stem}.jpg"
+    encoded[row["file"]] = images.encode_png(picture, request=dict(request))
+    encoded[row["thumb"]] = images.thumbnail(picture)
+    return Laid(encoded, row)
 
 
 class Run:
@@ -91,20 +144,23 @@ class Run:
         """
         left = (index for index in range(count) if index not in self._finished)
         for _, found in groupby(list(left), lambda index: index // size):
-            if self._between is not None:
-                self._between()
+            self.give_way()
             self.tick(len(self._finished), count, force=True)
             batch = list(found)
             for index in batch:
                 self.begin(index)
             yield batch
 
+    def finished(self) -> dict[int, dict[str, Any]]:
+        """The rows of what is committed, by index; those whose files were removed are not among them."""
+        return {index: row for index, row in self._queue.finished(self.id).items() if index in self._finished}
+
     def begin(self, index: int) -> None:
         """Count an attempt at an item before it is made. Raises Quarantined after three deaths on it, LostLease."""
         self._queue.start_item(self.id, self._owner, index)
 
     def give_way(self) -> None:
-        """In the middle of a long item that may stand still without harm: more urgent runs go first, here too."""
+        """Where standing still does no harm, between two items or in a long one: more urgent runs go first."""
         if self._between is not None:
             self._between()
 
@@ -152,52 +208,32 @@ class Run:
 
     def save(self, index: int, painted: Painted) -> dict[str, Any]:
         """Write picture, masks and thumbnail, then commit the item. After a kill in between it is made again, equal."""
-        stem = name(index, self.request.length())
-        row: dict[str, Any] = {"file": f"images/{stem}.png", "mask": f"masks/{stem}.png", **painted.row}
-        other = "asked" if painted.label == "changed" else "changed"
-        masks = {"asked": painted.asked, "changed": painted.changed}
-        self._png(row["file"], painted.picture, painted.request)
-        self._png(row["mask"], masks[painted.label])
-        row[other] = f"masks/{stem}.{other}.png"
-        self._png(row[other], masks[other])
-        row["regions"] = []
-        for number, (mask, facts) in enumerate(painted.regions, start=1):
-            file = row["mask"] if len(painted.regions) == 1 else f"masks/{stem}.r{number}.png"
-            if file != row["mask"]:
-                self._png(file, mask)
-            row["regions"].append({"mask": file, **facts})
-        return self._finish(index, stem, row, painted.picture)
+        return self.put(index, laid(name(index, self.request.length()), painted))
 
     def save_whole(
         self, index: int, picture: np.ndarray, request: Mapping[str, Any], row: Mapping[str, Any]
     ) -> dict[str, Any]:
         """As `save`, for a picture that was made whole: it has no mask and shows no defect that is known of."""
-        stem = name(index, self.request.length())
-        whole = {"file": f"images/{stem}.png", "defect": "", "regions": [], **row}
-        self._png(whole["file"], picture, request)
-        return self._finish(index, stem, whole, picture)
+        return self.put(index, laid_whole(name(index, self.request.length()), picture, request, row))
 
-    def _finish(self, index: int, stem: str, row: dict[str, Any], picture: np.ndarray) -> dict[str, Any]:
-        row["thumb"] = f"thumbs/{stem}.jpg"
-        thumb = self.folder / row["thumb"]
-        thumb.parent.mkdir(parents=True, exist_ok=True)
-        files.write_bytes(thumb, images.thumbnail(picture))
-        self._queue.finish_item(self.id, self._owner, index, row)
-        self._finished.add(index)
-        return row
-
-    def _png(self, file: str, pixels: np.ndarray, request: Mapping[str, Any] | None = None) -> None:
-        path = self.folder / file
-        path.parent.mkdir(parents=True, exist_ok=True)
-        images.write_png(path, pixels, request=dict(request) if request is not None else None)
+    def put(self, index: int, done: Laid) -> dict[str, Any]:
+        """Write the files of a finished picture, then commit the item. Returns its row."""
+        for file, data in done.files.items():
+            path = self.folder / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            files.write_bytes(path, data)
+        self.commit(index, done.row)
+        return done.row
 
     def keep_picture(self, file: str, pixels: np.ndarray) -> str:
         """Write a PNG that explains a picture and is none itself; returns `file`, its place in the run's folder."""
-        self._png(file, pixels)
+        path = self.folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        images.write_png(path, pixels)
         return file
 
     def commit(self, index: int, row: Mapping[str, Any]) -> None:
-        """Commit an item that is no picture."""
+        """Commit an item whose files, if it has any, are on the disk."""
         self._queue.finish_item(self.id, self._owner, index, dict(row))
         self._finished.add(index)
 
@@ -250,8 +286,13 @@ class Beside(Run):
 
 def list_finished(queue: Queue, id: str) -> None:
     """A run's manifest.jsonl from its committed items."""
-    lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in queue.rows(id) if "file" in row)
+    lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in queue.rows(id) if listed(row))
     files.write_bytes(queue.runs / id / "manifest.jsonl", "".join(lines).encode())
+
+
+def listed(row: Mapping[str, Any]) -> bool:
+    """Whether an item is a picture of a data set: not one that was set aside, nor one that is no picture."""
+    return "file" in row and ASIDE not in row
 
 
 def name(index: int, count: int) -> str:

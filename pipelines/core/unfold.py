@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import files, ids, library, projects, requests, runs, trainings
+from pipelines.core import datasets, files, ids, library, projects, requests, runs, trainings
 from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.records import USED
+from pipelines.core.requests.batch import Batch
 from pipelines.core.requests.diffusion import MAX_PROMPT
 from pipelines.core.requests.dual import Dual
 from pipelines.core.requests.place import Place
@@ -57,10 +58,25 @@ def dual(request: Dual, assets: Assets, *, paths: bool) -> Dual:
     return request.model_copy(update={"backgrounds": tuple(found)})
 
 
+def batch(request: Batch, assets: Assets, *, paths: bool) -> Batch:
+    """The request with each source by itself. Raises so too."""
+    found = [one for value in request.sources for one in _pictures(value, assets, "sources", paths=paths)]
+    real = request.real and datasets.named(request.real, assets.runs, "real", paths=paths)
+
+    def settled(place: Mapping[str, Any]) -> dict[str, Any]:
+        data = place.get("data")
+        return {**place, "data": datasets.named(data, assets.runs, "place.data", paths=paths)} if data else {**place}
+
+    shares = [share.model_copy(update={"place": settled(share.place)}) for share in request.defects]
+    change = {"sources": tuple(found), "real": real, "place": settled(request.place), "defects": tuple(shares)}
+    return request.model_copy(update=change)
+
+
 def place(request: Place, assets: Assets, *, paths: bool) -> Place:
     """The request with each picture by itself. Raises so too."""
     found = [one for value in request.image for one in _pictures(value, assets, "image", paths=paths)]
-    return request.model_copy(update={"image": tuple(found)})
+    data = request.data and datasets.named(request.data, assets.runs, "data", paths=paths)
+    return request.model_copy(update={"image": tuple(found), "data": data})
 
 
 def prompts(path: Path) -> list[str]:

@@ -5,19 +5,22 @@ Rows hold no picture: what a mask lies on shows no defect yet, and must not leav
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from pipelines.core import files, images
-from pipelines.core.assets import Asset
+from pipelines.core.assets import Asset, Assets
 from pipelines.core.models import Models
 from pipelines.core.requests import Place
+from pipelines.core.requests.train import Layout
 from pipelines.core.runs import Run, name
 from pipelines.core.statistics import shares, spaced
 from pipelines.parts import placing, sheets
 from pipelines.parts.placing import Area, Placer, heat
 
+MOST_AT_HAND = 16
 MOST_SHOWN = 36
 """Masks on the contact sheet."""
 
@@ -34,7 +37,7 @@ def run(request: Place, run: Run, models: Models) -> None:
             which=request.defect_class,
             tell=lambda done, total: run.tick(0, request.length(), f"measuring mask {done + 1} of {total}"),
         )
-    placer, grounds = Placer(request, real), _Grounds(request, run)
+    placer, grounds = Placer(request, real), Grounds(request, run.assets)
     for index in run.items(request.length()):
         row = _place(request, run, index, placer, grounds)
         run.log(image=index, instances=len(row["regions"]), tries=row["tries"])
@@ -55,7 +58,7 @@ def run(request: Place, run: Run, models: Models) -> None:
     )
 
 
-def _place(request: Place, run: Run, index: int, placer: Placer, grounds: "_Grounds") -> dict[str, Any]:
+def _place(request: Place, run: Run, index: int, placer: Placer, grounds: "Grounds") -> dict[str, Any]:
     """One mask, committed. Returns its row."""
     one = request.for_image(index)
     asset, area = grounds.of(one.image[0])
@@ -81,28 +84,46 @@ def _place(request: Place, run: Run, index: int, placer: Placer, grounds: "_Grou
     return row
 
 
-class _Grounds:
-    """The legal area of the picture at hand; read once for all its masks."""
+class Grounds:
+    """The legal areas of the pictures at hand; each is read once for its masks."""
 
-    def __init__(self, request: Place, run: Run) -> None:
+    def __init__(self, request: Place, assets: Assets) -> None:
         self._request = request
-        self._run = run
-        self._last: tuple[Asset, Area] | None = None
+        self._assets = assets
+        self.of = lru_cache(MOST_AT_HAND)(self._of)
 
-    def of(self, id: str) -> tuple[Asset, Area]:
+    def _of(self, id: str) -> tuple[Asset, Area]:
         """Raises BadInput, Missing."""
-        if self._last is None or self._last[0].id != id:
-            asset = self._run.assets.get(id)
-            pixels = images.read(asset.path, name=asset.name).pixels
-            legal, illegal = (self._mask(one, pixels) for one in (self._request.legal, self._request.illegal))
-            self._last = asset, placing.area(pixels, self._request.where, legal, illegal, name=asset.name)
-        return self._last
+        asset = self._assets.get(id)
+        pixels = images.read(asset.path, name=asset.name).pixels
+        legal, illegal = (self._mask(one, pixels) for one in (self._request.legal, self._request.illegal))
+        return asset, placing.area(pixels, self._request.where, legal, illegal, name=asset.name)
 
     def _mask(self, id: str | None, pixels: np.ndarray) -> np.ndarray | None:
         if id is None:
             return None
-        asset = self._run.assets.get(id)
+        asset = self._assets.get(id)
         return images.read_mask(asset.path, (pixels.shape[0], pixels.shape[1]), name=asset.name)
+
+
+class Placings:
+    """Masks for pictures one by one, of several classes, each laid as a request of its own says."""
+
+    def __init__(self, requests: Sequence[Place], assets: Assets) -> None:
+        """Raises BadInput, Missing where the real defects to follow cannot be."""
+
+        @lru_cache
+        def measured(data: str, layout: Layout, which: str) -> placing.Real:
+            return placing.load(data, assets, layout=layout, which=which)
+
+        reals = [measured(one.data, one.layout, one.defect_class) if one.data else None for one in requests]
+        self._placers = [Placer(one, real) for one, real in zip(requests, reals, strict=True)]
+        self._grounds = [Grounds(one, assets) for one in requests]
+
+    def draw(self, number: int, source: str, seed: int) -> list[placing.Placed]:
+        """The areas of one mask of class `number` on a source. Raises BadInput where there is no room."""
+        asset, area = self._grounds[number].of(source)
+        return self._placers[number].draw(area.mask, seed, name=asset.name)
 
 
 def _shown(rows: Sequence[dict[str, Any]], run: Run) -> None:

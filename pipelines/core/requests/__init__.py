@@ -7,6 +7,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipelines.core.errors import BadInput
 from pipelines.core.requests.base import FileKind, Lane, Part, Request
+from pipelines.core.requests.batch import Batch
 from pipelines.core.requests.caption import Caption
 from pipelines.core.requests.check import Check
 from pipelines.core.requests.control import Annotate, Control
@@ -31,6 +32,7 @@ TASKS: dict[str, type[Request]] = {
     "annotate": Annotate,
     "text": Text,
     "dual": Dual,
+    "batch": Batch,
     "place": Place,
     "train-lora": TrainLora,
     "train-inversion": TrainInversion,
@@ -53,6 +55,7 @@ __all__ = [
     "TASKS",
     "Adapting",
     "Annotate",
+    "Batch",
     "Caption",
     "Check",
     "Control",
