@@ -14,6 +14,7 @@ from pipelines.core.requests import (
     Dual,
     Export,
     Fetch,
+    Grid,
     Ingest,
     Inpaint,
     Organize,
@@ -70,6 +71,12 @@ def _place(request: Place, run: Run, models: Models) -> None:
     from pipelines.generate import place
 
     place.run(request, run, models)
+
+
+def _grid(request: Grid, run: Run, models: Models) -> None:
+    from pipelines.generate import grid
+
+    grid.run(request, run, models)
 
 
 def _export(request: Export, run: Run, models: Models) -> None:
@@ -163,6 +170,7 @@ RUNNERS: dict[type[Request], Callable[..., None]] = {
     Text: _text,
     Dual: _dual,
     Batch: _batch,
+    Grid: _grid,
     Place: _place,
     TrainLora: _train_lora,
     TrainInversion: _train_inversion,

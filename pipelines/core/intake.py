@@ -26,6 +26,7 @@ from pipelines.core.library import Library
 from pipelines.core.requests import FileKind, Request
 from pipelines.core.requests.batch import GIVEN, PLANNED
 from pipelines.core.requests.diffusion import Diffusion
+from pipelines.core.requests.grid import Axis
 
 Take = Callable[[str, FileKind, str], str]
 """(field, kind, value) -> the asset that stands for it."""
@@ -110,6 +111,8 @@ def _unfolded(request: Request, assets: Assets, *, paths: bool) -> Request:
 def _changed(request: Request, take: Take, assets: Assets) -> Request:
     if isinstance(request, requests.Batch):
         request = _with_template(request, take, assets)
+    if isinstance(request, requests.Grid):
+        request = _with_cells(request, take, assets)
     return requests.parse(requests.with_files(_with_words(_without_tags(request, assets), assets), take))
 
 
@@ -126,6 +129,28 @@ def _with_template(batch: requests.Batch, take: Take, assets: Assets) -> request
     shares = [share.model_copy(update={"place": _placed(share.place, take)}) for share in batch.defects]
     change = {"template": {**template, **kept}, "place": _placed(batch.place, take), "defects": tuple(shares)}
     return batch.model_copy(update=change)
+
+
+def _with_cells(grid: requests.Grid, take: Take, assets: Assets) -> requests.Grid:
+    """The grid with the files that its template and its ways name as assets."""
+
+    def ready(data: Mapping[str, Any]) -> dict[str, Any]:
+        said = _changed(requests.parse(data), take, assets).model_dump(mode="json", exclude_defaults=True)
+        return {**said, "task": grid.template["task"]}
+
+    def settled(axis: Axis | None) -> Axis | None:
+        if axis is None:
+            return None
+        ways = []
+        for way in axis.ways:
+            plain = {name: value for name, value in way.fields.items() if "." not in name}
+            said = ready({**grid.template, **plain})
+            fields = {**way.fields, **{name: said.get(name, value) for name, value in plain.items()}}
+            ways.append(way.model_copy(update={"fields": fields}))
+        return axis.model_copy(update={"ways": tuple(ways)})
+
+    change = {name: settled(getattr(grid, name)) for name in ("x", "y", "z")}
+    return grid.model_copy(update={"template": ready(grid.template), **change})
 
 
 def _placed(place: Mapping[str, Any], take: Take) -> dict[str, Any]:

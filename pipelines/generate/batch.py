@@ -75,7 +75,8 @@ class Maker:
             return Tried(None, "", reason, traceback.format_exc())
 
     def _judged(self, wish: Wish, made: items.Made) -> Tried:
-        row = {**made.laid.row, "plan": wish.facts, "print": gates.hashed(made.picture, made.defect)}
+        laid = made.told(plan=wish.facts, print=gates.hashed(made.picture, made.defect))
+        row = laid.row
         reason = gates.scores(self.gates, row)
         if made.defect is not None and made.defect.any():
             if self._likeness is not None:
@@ -85,7 +86,7 @@ class Maker:
                 margin = gates.worded(made.picture, made.defect, row["caption"], self._clips, self.models)
                 row["scores"] = {**row["scores"], "clip": round(margin, 4)}
                 reason = reason or gates.liked(self.gates, margin)
-        return Tried(Laid(made.laid.files, row), row["print"], reason)
+        return Tried(laid, row["print"], reason)
 
 
 def run(request: Batch, run: Run, models: Models) -> None:

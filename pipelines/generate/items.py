@@ -29,6 +29,10 @@ class Made:
     defect: np.ndarray | None
     """bool HxW: what changed; None where the picture was made whole."""
 
+    def told(self, **more: Any) -> Laid:
+        """Its files, and its row with more in it."""
+        return Laid(self.laid.files, {**self.laid.row, **more})
+
 
 def make(request: Request, stem: str, assets: Assets, models: Models, heard: Heard = lambda note: None) -> Made:
     """The one picture that a request asks for, under that stem. Raises what its task raises."""

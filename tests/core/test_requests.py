@@ -31,7 +31,7 @@ REFUSED = [
     ({}, "task is missing"),
     (
         {"task": "paint"},
-        "no task 'paint'; choose one of inpaint, control, annotate, text, dual, batch, place, train-lora,",
+        "no task 'paint'; choose one of inpaint, control, annotate, text, dual, batch, grid, place, train-lora,",
     ),
     ({**GOOD, "severity": 1.5}, "severity = 1.5: input should be less than or equal to 1"),
     ({**GOOD, "severity": float("nan")}, "severity = nan"),

@@ -18,6 +18,7 @@ from pipelines.core.requests.defectfill import TrainDefectfill
 from pipelines.core.requests.dual import Dual, TrainDual
 from pipelines.core.requests.fetch import Fetch
 from pipelines.core.requests.generate import Inpaint, Painting, Region
+from pipelines.core.requests.grid import Grid
 from pipelines.core.requests.ingest import Ingest
 from pipelines.core.requests.organize import Organize
 from pipelines.core.requests.pack import Pack
@@ -33,6 +34,7 @@ TASKS: dict[str, type[Request]] = {
     "text": Text,
     "dual": Dual,
     "batch": Batch,
+    "grid": Grid,
     "place": Place,
     "train-lora": TrainLora,
     "train-inversion": TrainInversion,
@@ -65,6 +67,7 @@ __all__ = [
     "Export",
     "Fetch",
     "FileKind",
+    "Grid",
     "Ingest",
     "Inpaint",
     "Lane",

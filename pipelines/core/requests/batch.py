@@ -202,7 +202,7 @@ class Batch(Request):
         if self.paints:
             data.pop("defect", None)
         for name, value in given.items():
-            _put(data, name, value)
+            put(data, name, value)
         return requests.parse(data)
 
     def sample(self, share: Share | None = None) -> Request:
@@ -240,7 +240,7 @@ def _plain(one: Any) -> str:
     return str(one["ctx"]["error"]) if one["type"] == "value_error" else f"{where}: {one['msg'].lower()}"
 
 
-def _put(data: dict[str, Any], name: str, value: Any) -> None:
+def put(data: dict[str, Any], name: str, value: Any) -> None:
     """Set a value by its dotted name, `look.width` or `conditions.0.scale`; tables that are missing are made.
 
     What is on the way is copied, for several pictures share a template. Raises BadInput.
@@ -259,7 +259,7 @@ def _put(data: dict[str, Any], name: str, value: Any) -> None:
         if not deeper:
             parts[int(number)] = value
         else:
-            _put(parts[int(number)], deeper, value)
+            put(parts[int(number)], deeper, value)
         return
     data[head] = dict(inner) if isinstance(inner, Mapping) else {}
-    _put(data[head], rest, value)
+    put(data[head], rest, value)

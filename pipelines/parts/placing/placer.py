@@ -8,7 +8,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-from scipy.signal import fftconvolve
 
 from pipelines.core import kinds, overlays
 from pipelines.core.errors import BadInput
@@ -185,7 +184,7 @@ class _Ground:
         free, mask = _whole(self._free, coarse), overlays.pooled(shape.mask, coarse)
         if mask.shape[0] > free.shape[0] or mask.shape[1] > free.shape[1]:
             return None
-        taken = fftconvolve((~free).astype(np.float32), mask[::-1, ::-1].astype(np.float32), "valid")
+        taken = cv2.matchTemplate((~free).astype(np.float32), mask.astype(np.float32), cv2.TM_CCORR)
         high, wide = shape.mask.shape
         middles = self._field[high // 2 // coarse :, wide // 2 // coarse :][: taken.shape[0], : taken.shape[1]]
         fits = taken[: middles.shape[0], : middles.shape[1]] < 0.5
