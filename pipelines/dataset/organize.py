@@ -22,7 +22,7 @@ from pipelines.core import datasets, files, images, projects
 from pipelines.core.errors import BadInput, DiskFull
 from pipelines.core.models import Models
 from pipelines.core.queue import Queue
-from pipelines.core.requests.organize import Organize, folder_name
+from pipelines.core.requests.organize import JOURNAL, PLAN, UNDONE, Organize, folder_name
 from pipelines.core.runs import Run
 from pipelines.parts import journal, loaders
 from pipelines.parts.captioners import nouns
@@ -31,7 +31,6 @@ from pipelines.parts.loaders import Example, Fault, captioned, paired, project, 
 
 MOVABLE = ("captioned", "paired")
 """Layouts where nothing but its place says what belongs to a picture."""
-JOURNAL, PLAN, UNDONE = "journal.jsonl", "plan.json", "undone.json"
 OUTPUT = "organized"
 SHOWN, SHOWN_WORDS = 5, 40
 RESERVE_BYTES = 64 * 2**20
@@ -171,7 +170,7 @@ def _found(request: Organize, run: Run) -> Found:
 
     root, captions = None, {}
     if projects.ID.fullmatch(request.data):
-        name = layout = "project"
+        name, layout = projects.Projects(run.assets.runs).get(request.data).name, "project"
         examples = project.load(request.data, run.assets)
     else:
         root = datasets.folder(request.data, run.assets.runs).resolve()
@@ -420,7 +419,7 @@ def _copied(found: Found, run: Run, tick: Tick) -> dict[str, Any]:
             shape = images.read(picture.image).pixels.shape[:2]
             marked = [loaders.mask_of(example, shape) for example in picture.examples]
             images.write_png(place, np.logical_or.reduce(marked))
-    opened = datasets.put(run.assets.runs, target, found.name)
+    opened = datasets.put(run.assets.runs, target, f"{found.name} {run.id[:15]}")  # the day and time tell copies apart
     return {"output": OUTPUT, "data": opened.id}
 
 
