@@ -50,7 +50,7 @@ function onward(data, label) { return made("div", { className: "pp-acts" }, pres
 
 // -- sorting
 function sorted(found, job, fit) {
-  const folders = Object.entries(found.tree), values = { folders: counted("folders", folders.length), label: job.label }, parts = [];
+  const folders = Object.entries(found.tree).sort(([, a], [, b]) => !a.noun - !b.noun || b.images - a.images), values = { folders: counted("folders", folders.length), label: job.label }, parts = [];
   if (!found.dry_run && found.mode === "copy") parts.push(made("h3", {}, counted("copied", found.images, values)), para(fill(words.copied_where, { label: name_of(found.data, job.label) })), onward(found.data, name_of(found.data, job.label)));
   else if (!found.dry_run) parts.push(made("h3", {}, counted("moved", found.moved, values)), made("div", { className: "pp-acts" }, press(words.undo, () => undo(job))));
   else {
