@@ -90,7 +90,7 @@ function draw_go() {
   const count = held.task === "crop" ? known_count() : to_do(), name = held.task === "crop" ? "cut" : value_of("mode");
   go.textContent = count ? counted(`${name}_n`, count) : words[`${name}_all`];
   const text = find(".pp-why"), begins = held.task === "organize" && !ready && !busy && (!held.jobs.organize || held.jobs.organize.dry_run);
-  text.textContent = refusal || why || (previewed() && !ready ? words.nothing_moves : begins ? words.preview_first : "");
+  text.textContent = refusal || why || (begins && !previewed() ? words.preview_first : "");
   text.classList.toggle("refused", Boolean(refusal));
 }
 

@@ -54,7 +54,8 @@ function sorted(found, job, fit) {
   if (!found.dry_run && found.mode === "copy") parts.push(made("h3", {}, counted("copied", found.images, values)), para(fill(words.copied_where, { label: name_of(found.data, job.label) })), onward(found.data, name_of(found.data, job.label)));
   else if (!found.dry_run) parts.push(made("h3", {}, counted("moved", found.moved, values)), made("div", { className: "pp-acts" }, press(words.undo, () => undo(job))));
   else {
-    parts.push(made("h3", {}, counted(found.mode === "move" ? "would_move" : "would_copy", found.mode === "move" ? found.moved : found.images, values)));
+    const none = found.mode === "move" && !found.moved;
+    parts.push(made("h3", {}, none ? words.nothing_moves : counted(found.mode === "move" ? "would_move" : "would_copy", found.mode === "move" ? found.moved : found.images, values)));
     if (!fit) parts.push(para(words.stale, "pp-stale"));
   }
   if (found.without_noun) parts.push(para(counted("without_noun", found.without_noun), "pp-note"));
@@ -111,7 +112,7 @@ function cut(found, job) {
   const tiles = found.crops.map((one) => {
     const seen = made("div", {}, made("img", { src: one.thumb, alt: "", loading: "lazy" })), title = [one.name, one.defect].filter(Boolean).join(" · ");
     if (one.mask) outline(one.mask, seen);
-    return made("figure", { title }, seen, made("figcaption", {}, one.defect || words.good));
+    return made("figure", { title }, seen, made("figcaption", {}, one.defect || words.no_mask));
   });
   parts.push(onward(job.id, job.label), made("div", { className: "pp-crops" }, ...tiles));
   if (found.images > tiles.length) parts.push(para(counted("cut_more", found.images - tiles.length), "pp-note"));

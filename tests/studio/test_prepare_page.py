@@ -140,6 +140,6 @@ def test_what_was_cut_is_shown_with_the_edges_of_its_masks(window: Any) -> None:
     window.wait_for_selector(".pp-crops canvas")
     assert window.locator(".pp-crops img").count() == 8
     assert window.locator(".pp-crops canvas").count() == 1
-    assert "1 with a defect, 7 good, from 2 pictures" in window.inner_text(".pp-found")
+    assert "1 with a mask of a defect, 7 without, from 2 pictures" in window.inner_text(".pp-found")
     window.click("text=Take into a project")
     window.wait_for_selector(".shf-ingest[open] .shf-knows", timeout=WAIT_MS)
