@@ -6,8 +6,9 @@ A data set is one by its id; no route takes a path of the disk but one below a f
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -16,13 +17,18 @@ from pipelines.core import datasets, files, ids, projects
 from pipelines.core.errors import Missing, Problem
 from pipelines.core.folders import SUFFIXES, natural
 from pipelines.core.records import USED
+from pipelines.core.requests.organize import JOURNAL, PLAN, UNDONE
 from studio import i18n
 from studio.answers import hide
 from studio.context import Context
 
 MOST_RUNS = 30
-MAKING = ("inpaint", "text")
+MAKING = ("inpaint", "text", "crop")
 """Tasks whose runs hold pictures to learn from."""
+TOLD = {"checks": "check", "ingests": "ingest", "sortings": "organize", "crops": "crop"}
+"""What a run over a data set is called in an address, and its task."""
+MOST_MOVES = 20
+MOST_CROPS, CROPS_LOOKED = 24, 500
 REAL = 8
 MOST_LOOKED = 20_000
 NO_PICTURES = ("ground_truth", "mask", "annotation", "label")
@@ -61,26 +67,22 @@ def router(context: Context) -> APIRouter:
         return {"id": made.id, "label": made.label}
 
     @routes.get(
-        "/checks/{run}",
-        summary="What the look through a data set (task `check`) found, in sentences of a language",
-        responses={404: {"description": "No such run"}},
+        "/moves", summary="Runs of the task `organize` that moved pictures and were not taken back, newest first"
     )
-    def check(
-        run: str,
-        language: Annotated[str, Query(max_length=20, description="Such as ja")] = i18n.ENGLISH,
-    ) -> dict[str, Any]:
-        return _told(context, run, "check", language)
+    def moves() -> list[dict[str, Any]]:
+        return _moves(context)
 
     @routes.get(
-        "/ingests/{run}",
-        summary="How far a data set was taken into a project (task `ingest`), in sentences of a language",
-        responses={404: {"description": "No such run"}},
+        "/{kind}/{run}",
+        summary="How far a run over a data set is and what it found, in sentences of a language",
+        responses={404: {"description": "No such run, or one of another task"}},
     )
-    def ingest(
+    def told(
+        kind: Literal["checks", "ingests", "sortings", "crops"],
         run: str,
         language: Annotated[str, Query(max_length=20, description="Such as ja")] = i18n.ENGLISH,
     ) -> dict[str, Any]:
-        return _told(context, run, "ingest", language)
+        return _told(context, run, TOLD[kind], language)
 
     return routes
 
@@ -92,6 +94,9 @@ def _told(context: Context, run: str, task: str, language: str) -> dict[str, Any
         raise Missing(f"run {run} is of another task: GET /api/runs says which")
     say = i18n.language(i18n.best(language, ""))
     sentence = hide(row.sentence, context.runs) if row.sentence else ""
+    found = _found(context.runs / run / "result.json", say, context.runs) if row.state == "done" else None
+    if found is not None and task == "crop":
+        found["crops"] = _crops(context, run)
     return {
         "id": run,
         "state": row.state,
@@ -101,7 +106,7 @@ def _told(context: Context, run: str, task: str, language: str) -> dict[str, Any
         "total": row.total,
         "note": say.sentence(row.note) if row.note else "",
         "sentence": say.sentence(sentence) if sentence else "",
-        "found": _found(context.runs / run / "result.json", say, context.runs) if row.state == "done" else None,
+        "found": found,
     }
 
 
@@ -199,7 +204,7 @@ def _runs(context: Context) -> list[dict[str, Any]]:
 
 
 def _found(path: Path, say: i18n.Language, runs: Path) -> dict[str, Any] | None:
-    """The result of a check, its sentences in the language."""
+    """The result of a run, its sentences in the language."""
     try:
         with files.reading(path, path.name) as file:
             said = json.loads(file.read())
@@ -207,4 +212,36 @@ def _found(path: Path, say: i18n.Language, runs: Path) -> dict[str, Any] | None:
         return None
     for fault in said.get("faults", ()):
         fault["sentences"] = [say.sentence(hide(str(one), runs)) for one in fault.get("sentences", ())]
+    if "notes" in said:
+        said["notes"] = [say.sentence(hide(str(one), runs)) for one in said["notes"]]
     return dict(said)
+
+
+def _crops(context: Context, run: str) -> list[dict[str, str]]:
+    """Some windows of a run, those with a defect first: what each was cut from, its thumbnail and its mask."""
+    rows = sorted(context.queue.rows(run, limit=CROPS_LOOKED), key=lambda one: not one["regions"])
+    at = f"/files/{run}"
+    return [
+        {
+            "name": one["name"],
+            "defect": one["defect"],
+            "thumb": f"{at}/{one['thumb']}",
+            "mask": f"{at}/{one['mask']}" if one["regions"] else "",
+        }
+        for one in rows[:MOST_CROPS]
+    ]
+
+
+def _moves(context: Context) -> list[dict[str, Any]]:
+    """Moves that stand: of each its run, its data set, and how many pictures it was to move."""
+    found: list[dict[str, Any]] = []
+    for path in sorted(context.runs.glob(f"*/{JOURNAL}"), reverse=True):
+        with suppress(Problem, OSError, ValueError):  # a run that nobody asked for, or whose files are damaged
+            row, undone = context.queue.get(path.parent.name), path.with_name(UNDONE)
+            if not row.over or (undone.is_file() and "result" in json.loads(undone.read_text(encoding="utf-8"))):
+                continue
+            moved = json.loads(path.with_name(PLAN).read_text(encoding="utf-8"))["moved"]
+            data = str(row.request["data"])
+            one = {"id": row.id, "data": data, "label": label(context, data), "moved": moved, "created": row.created}
+            found.append(one)
+    return found[:MOST_MOVES]

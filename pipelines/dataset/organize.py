@@ -22,7 +22,8 @@ from pipelines.core import datasets, files, images, projects
 from pipelines.core.errors import BadInput, DiskFull
 from pipelines.core.models import Models
 from pipelines.core.queue import Queue
-from pipelines.core.requests.organize import Organize, folder_name
+from pipelines.core.records import USED
+from pipelines.core.requests.organize import JOURNAL, PLAN, UNDONE, Organize, folder_name
 from pipelines.core.runs import Run
 from pipelines.parts import journal, loaders
 from pipelines.parts.captioners import nouns
@@ -31,7 +32,6 @@ from pipelines.parts.loaders import Example, Fault, captioned, paired, project, 
 
 MOVABLE = ("captioned", "paired")
 """Layouts where nothing but its place says what belongs to a picture."""
-JOURNAL, PLAN, UNDONE = "journal.jsonl", "plan.json", "undone.json"
 OUTPUT = "organized"
 SHOWN, SHOWN_WORDS = 5, 40
 RESERVE_BYTES = 64 * 2**20
@@ -53,6 +53,8 @@ class Picture:
     caption: str
     place: PurePosixPath
     """Its folder in the data set."""
+    stem: str
+    """What it is called, without its ending."""
     noun: str = ""
     to: PurePosixPath = TOP
     mask_to: PurePosixPath | None = None
@@ -169,9 +171,12 @@ def _found(request: Organize, run: Run) -> Found:
     def report(fault: Fault) -> None:
         notes.append(fault.sentence)
 
-    root, captions = None, {}
+    root, captions, called = None, {}, dict[Path, str]()
     if projects.ID.fullmatch(request.data):
-        name = layout = "project"
+        store = projects.Projects(run.assets.runs)
+        name, layout = store.get(request.data).name, "project"
+        for record in store.records(request.data).page(USED):  # a file of a project is called original.png
+            called[run.assets.get(record.asset).path] = folder_name(PurePosixPath(record.name).stem)
         examples = project.load(request.data, run.assets)
     else:
         root = datasets.folder(request.data, run.assets.runs).resolve()
@@ -193,8 +198,11 @@ def _found(request: Organize, run: Run) -> Found:
             continue
         said = [*(one.caption for one in same), captions.get(image, ""), *(nouns.called(one.defect) for one in same)]
         caption = journal.shown(next((one for one in said if any(sign.isalpha() for sign in one)), ""))
-        place = PurePosixPath(image.parent.relative_to(root).as_posix()) if root is not None else PurePosixPath()
-        pictures.append(Picture(image, same, caption, place))
+        if root is not None:
+            place = PurePosixPath(image.parent.relative_to(root).as_posix())
+        else:  # what has no class in a project is good
+            place = PurePosixPath("" if any(one.classes for one in same) else "good")
+        pictures.append(Picture(image, same, caption, place, called.get(image) or image.stem))
     if not pictures:
         raise BadInput(f"{name} holds no picture that could be sorted: choose another data set", "data")
     return Found(name, layout, root, pictures, notes)
@@ -281,7 +289,7 @@ def _lay_copies(pictures: Sequence[Picture], other: str) -> None:
         part = picture.examples[0].part
         folder = shelf.folder(PurePosixPath(part, "images" if marked else ""), _goal(picture, other))
         picture.captions = [(path, ".cap") for path in [picture.image.with_suffix(".cap")] if _own(path)]
-        stem = shelf.stem([folder], picture.image.stem, [picture.image.suffix])
+        stem = shelf.stem([folder], picture.stem, [picture.image.suffix])
         picture.to = folder / f"{stem}{picture.image.suffix}"
         if _marked(picture):
             picture.mask_to = PurePosixPath(part, "masks", folder.name, f"{stem}.png")
@@ -405,6 +413,9 @@ def _copied(found: Found, run: Run, tick: Tick) -> dict[str, Any]:
         raise DiskFull(
             f"the copies need about {files.size(needed)}, and {files.size(free)} is free: make room, then it goes on"
         )
+    if any(picture.mask_to for picture in found.pictures):
+        for part in {picture.examples[0].part for picture in found.pictures}:
+            (target / part / "masks").mkdir(parents=True)  # by an empty one a part of good pictures is told
     for number, picture in enumerate(found.pictures):
         tick(number, len(found.pictures))
         to = target / picture.to
@@ -420,7 +431,7 @@ def _copied(found: Found, run: Run, tick: Tick) -> dict[str, Any]:
             shape = images.read(picture.image).pixels.shape[:2]
             marked = [loaders.mask_of(example, shape) for example in picture.examples]
             images.write_png(place, np.logical_or.reduce(marked))
-    opened = datasets.put(run.assets.runs, target, found.name)
+    opened = datasets.put(run.assets.runs, target, f"{found.name} {run.id[:15]}")  # the day and time tell copies apart
     return {"output": OUTPUT, "data": opened.id}
 
 
@@ -447,7 +458,7 @@ def _told(request: Organize, found: Found, words: Sequence[Sequence[str]], sourc
         "nouns": source,
         "images": len(found.pictures),
         "moved": sum(not picture.stays for picture in found.pictures),
-        "renamed": sum(picture.to.name != picture.image.name for picture in found.pictures),
+        "renamed": sum(picture.to.name != f"{picture.stem}{picture.image.suffix}" for picture in found.pictures),
         "without_noun": sum(not of for of in words),
         "tree": folders,
         "unassigned": dict(sorted(rest.items(), key=lambda one: (-one[1], one[0]))[:SHOWN_WORDS]),

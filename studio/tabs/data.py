@@ -13,6 +13,7 @@ from studio import pictures, shelf, watch
 from studio.context import Context
 from studio.i18n import Language
 from studio.page import QUIET, Page
+from studio.tabs import prepare
 from studio.widgets import FOLDER, widget
 
 PARTS = ("open", "server", "take", "projects", "browse", "labels", "details", "statistics", "ingest", "pack")
@@ -31,6 +32,7 @@ def build(context: Context, page: Page) -> None:
         elem_id="data",
     )
     _wire(context, page, found)
+    prepare.build(page)
 
 
 def _wire(context: Context, page: Page, widget: Any) -> None:

@@ -18,7 +18,7 @@ from studio.page import QUIET, Page
 from studio.tabs.send import GENERATE
 from studio.widgets import FOLDER, widget
 
-SCRIPTS = ("which_controls.js", "train_server.js", "train_data.js", "train_check.js")
+SCRIPTS = ("which_controls.js", "train_server.js", "data_menu.js", "train_data.js", "train_check.js")
 LOOKS = ("train_server.js", "trained_chart.js", "trained_samples.js")
 NOTHING: dict[str, Any] = {"bases": [], "starts": [], "words": [], "at": ""}
 

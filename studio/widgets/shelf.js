@@ -219,6 +219,7 @@ async function turned(done) {
 const acts = {
   create, rename, scrap, pack, undo, redo, remove, open, every: choose_every, ...browsing, ...labelling, ...detailing, ...counting, ...ingesting,
   files: () => find("input[name=pictures]").click(), folder: () => find("input[name=folder]").click(),
+  prepare: () => document.dispatchEvent(new CustomEvent("flawsmith-prepare", { detail: project && { id: project.id, name: projects.find((one) => one.id === project.id)?.name || "" } })),
   previous: () => turn(-1), next: () => turn(1), stop: () => packing ? stop_packing() : taking && taking.stop.abort(), close: () => show_report(null),
 };
 root.querySelectorAll("button[data-act]").forEach((button) => button.addEventListener("click", () => acts[button.dataset.act]()));

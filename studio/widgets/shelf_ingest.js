@@ -263,6 +263,7 @@ function fault_line(fault, undecided) {
 }
 
 knowing.addEventListener("close", () => { if (held && held.ingest && set_ended()) forget_set(); else draw_coming(); });
+document.addEventListener("flawsmith-open-set", (event) => { if (root.isConnected) open_as_set(event.detail.data, event.detail.label); });
 addEventListener("beforeunload", (event) => { if (sending) event.preventDefault(); });
 const ingesting = {
   open_set: open_place, take_set, stop_set, forget_set, close_set: () => knowing.close(),

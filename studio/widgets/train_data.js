@@ -1,7 +1,7 @@
 // What a training learns from: data sets, projects and runs in one menu, and folders of this machine that were opened to the studio.
-// Shares the names of train.js.
+// Shares the names of train.js and data_menu.js.
 
-let sets = { datasets: [], projects: [], runs: [] }, roots = [], place = null; // place: {root, path} of the folder that is open
+let roots = [], place = null; // place: {root, path} of the folder that is open
 
 async function load_sets() {
   try {
@@ -12,16 +12,6 @@ async function load_sets() {
 }
 
 function known_data() { return [...sets.datasets, ...sets.projects, ...sets.runs].find((one) => one.id === held.data); }
-
-// Everything that can be learned from as options of a menu; what was chosen before and is not listed any more stands last.
-function menu_of_data(none, chosen, label) {
-  const groups = [["datasets", words.of_folders], ["projects", words.of_projects], ["runs", words.of_runs]].filter(([name]) => sets[name].length);
-  const text = (one) => (one.count === undefined ? one.label : fill(words.with_count, { label: one.label, n: whole(one.count) }));
-  const known = groups.flatMap(([name]) => sets[name]).some((one) => one.id === chosen), options = [made("option", { value: "" }, none)];
-  for (const [name, label_of] of groups) options.push(made("optgroup", { label: label_of }, ...sets[name].map((one) => made("option", { value: one.id }, text(one)))));
-  if (chosen && !known) options.push(made("option", { value: chosen }, label || chosen));
-  return options;
-}
 
 function draw_data() {
   const select = root.querySelector("#train-data"), key = JSON.stringify([sets, held.data]);
@@ -37,6 +27,9 @@ function choose_data(id, label) {
 }
 
 root.querySelector("#train-data").onchange = (event) => choose_data(event.target.value);
+
+// The Data tab says: learn from this.
+document.addEventListener("flawsmith-train-with", (event) => { if (root.isConnected) load_sets().then(() => choose_data(event.detail.data, event.detail.label)); });
 
 // -- folders
 async function folders() {

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipelines.core import datasets, images, intake, requests
+from pipelines.core import datasets, images, intake, projects, requests
 from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.models import Models
@@ -384,11 +384,26 @@ def test_copies_of_a_labelled_set_bring_their_masks(runs: Path, tmp_path: Path) 
     run = begin(runs, data=str(root), dry_run=False, minimum_images=3)
     result = answer(run)
     assert result["layout"] == "mvtec"
-    found = [one for one in loaders.load(run.folder / "organized", "auto", lambda fault: None) if one.mask]
+    every = loaders.load(run.folder / "organized", "auto", lambda fault: None)
+    assert sorted((one.part, one.defect) for one in every) == [("test", "hole")] * 3 + [("train", "")]
+    found = [one for one in every if one.mask]
     assert len(found) == 3
     for one in found:
         assert one.defect == "hole"
         assert np.array_equal(loaders.mask_of(one, (SIDE, SIDE)), marks[one.image.read_bytes()])
+
+
+def test_copies_of_a_project_have_its_names_and_what_has_no_class_is_good(runs: Path, tmp_path: Path) -> None:
+    assets, store = Assets(runs), projects.Projects(runs)
+    project = store.create("Housing").id
+    added = [assets.put(picture(tmp_path / f"part {one}.png", shade=one), f"part {one}.png") for one in (10, 20, 30)]
+    store.add(project, added, {one.id: {"defect": "dent"} for one in added[:2]})
+    result = done(runs, data=project, minimum_images=2)
+    assert {name: one["examples"] for name, one in result["tree"].items()} == {
+        "dent": ["part_10.png", "part_20.png"],
+        "good": ["part_30.png"],
+    }
+    assert result["renamed"] == 0
 
 
 def test_spacy_that_is_not_there_is_a_sentence(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

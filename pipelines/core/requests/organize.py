@@ -9,6 +9,8 @@ from pipelines.core.requests.check import Check
 
 NAME_SIGNS = set('/\\:*?"<>|')
 NAME_BYTES = 80
+JOURNAL, PLAN, UNDONE = "journal.jsonl", "plan.json", "undone.json"
+"""Files of a run that moved: each step, what the result will say, and what came of taking it back."""
 
 
 def folder_name(words: str) -> str:

@@ -86,13 +86,16 @@ def _folder(files: list[Path], labels: list[Path], place: Path, root: Path, repo
 
 
 def _sides(root: Path) -> list[tuple[Path, Path]]:
-    """Folders of pictures with the masks' folder beside, in the data set's folder or one or two below."""
+    """Folders of pictures with the masks' folder beside, in the data set's folder or one or two below.
+
+    The masks' folder of one may be empty where another's is not: a part of good pictures.
+    """
     found = []
     for base in (root, *tree.folders(root), *(inner for outer in tree.folders(root) for inner in tree.folders(outer))):
         pictures, masks = tree.folder(base, PICTURES), tree.folder(base, MASKS)
-        if pictures is not None and masks is not None and tree.pictures(masks, below=True):
+        if pictures is not None and masks is not None:
             found.append((pictures, masks))
-    return found
+    return found if any(tree.pictures(masks, below=True) for _, masks in found) else []
 
 
 def _beside(root: Path) -> list[Path]:
