@@ -1,6 +1,8 @@
 """Tries one thing several ways: cell by cell, each a picture of its own, and all of them on labelled sheets."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
+from functools import partial
 from typing import Any
 
 from pipelines.core import images
@@ -15,11 +17,7 @@ def run(request: Grid, run: Run, models: Models) -> None:
     """Make every cell, then the sheets: one for each step of z and each seed."""
     total = request.length()
     for index in run.items(total):
-
-        def heard(note: str) -> None:
-            run.tick(index, total, note)
-
-        made = items.make(request.cell(index), name(index, total), run.assets, models, heard)
+        made = items.make(request.cell(index), name(index, total), run.assets, models, partial(run.tick, index, total))
         sheet, row, column = request.labels(index)
         cell = {"sheet": sheet, "row": row, "column": column, "place": list(request.places(index))}
         run.put(index, made.told(cell=cell))

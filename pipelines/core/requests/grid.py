@@ -20,9 +20,7 @@ class Way(Part):
     """One way to do it, of several that differ in more than one field."""
 
     label: str = Field(min_length=1, max_length=80, description="What it is called on the sheet")
-    fields: dict[str, Any] = Field(
-        default_factory=dict, description="What of the template is different, by dotted name"
-    )
+    fields: dict[str, Any] = Field(default_factory=dict, description="What is different then, by dotted names")
 
 
 class Axis(Part):
