@@ -31,11 +31,19 @@ from pipelines.worker import Worker
 from tests import pictures
 
 WORK = [sys.executable, "-m", "pipelines", "work", "--lane", "cpu", "--runs"]
-MADE = ("images", "masks", "thumbs", "manifest.jsonl", "request.json")
+MADE = ("images", "masks", "thumbs", "aside", "manifest.jsonl", "request.json", "result.json")
 
 
 def take(folder: Path, runs: Path, **fields: Any) -> Request:
     return intake.from_paths(requests.parse(pictures.request(folder, **fields)), Assets(runs))
+
+
+def many(folder: Path, runs: Path, count: int) -> Request:
+    """A batch whose gates set some of its pictures aside."""
+    one = pictures.request(folder)
+    gates = {"visibility": 3.0, "duplicate_bits": 8}
+    batch = {"task": "batch", "template": {"task": "inpaint"}, "sources": [one["image"]], "defects": ["hole", "stain"]}
+    return intake.from_paths(requests.parse({**batch, "count": count, "gates": gates, "seed": 3}), Assets(runs))
 
 
 def made(run: Path) -> dict[str, str]:
@@ -73,16 +81,18 @@ def progressed(queue: Queue, run: str, before: int) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("kills", "count"),
+    ("kills", "count", "asked"),
     [
-        (10, 8),
-        pytest.param(50, 40, marks=[pytest.mark.long, pytest.mark.timeout(300)]),
-        pytest.param(200, 150, marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+        (10, 8, "batch"),
+        pytest.param(50, 40, "inpaint", marks=[pytest.mark.long, pytest.mark.timeout(300)]),
+        pytest.param(50, 40, "batch", marks=[pytest.mark.long, pytest.mark.timeout(300)]),
+        pytest.param(200, 150, "inpaint", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
+        pytest.param(200, 150, "batch", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),
     ],
 )
-def test_kills_leave_every_picture_once_and_equal(tmp_path: Path, kills: int, count: int) -> None:
+def test_kills_leave_every_picture_once_and_equal(tmp_path: Path, kills: int, count: int, asked: str) -> None:
     runs = tmp_path / "runs"
-    request = take(tmp_path, runs, num_images=count, seed=3)
+    request = take(tmp_path, runs, num_images=count, seed=3) if asked == "inpaint" else many(tmp_path, runs, count)
     queue = Queue(runs)
     run = queue.submit(request)
     chance = random.Random(5)
@@ -106,7 +116,7 @@ def test_kills_leave_every_picture_once_and_equal(tmp_path: Path, kills: int, co
     assert last.wait(timeout=20) == 0
     assert queue.get(run).state == "done"
     found = made(runs / run)
-    assert len([name for name in found if name.startswith("images/")]) == count
+    assert len([name for name in found if name.startswith(("images/", "aside/images/"))]) >= count
     assert found == made(whole(runs, request))
     assert not list(runs.rglob("*.tmp*"))
 
