@@ -16,7 +16,7 @@ from studio.page import QUIET, Page
 from studio.tabs import prepare
 from studio.widgets import FOLDER, widget
 
-PARTS = ("open", "server", "take", "projects", "browse", "labels", "details", "statistics", "ingest", "pack")
+PARTS = ("open", "server", "take", "projects", "browse", "labels", "details", "statistics", "zip", "ingest", "pack")
 
 
 def build(context: Context, page: Page) -> None:

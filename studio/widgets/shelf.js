@@ -247,9 +247,9 @@ tiles.addEventListener("keydown", (event) => {
 
 // -- files in
 for (const name of ["pictures", "folder"]) find(`input[name=${name}]`).addEventListener("change", (event) => {
-  const { found, left, labels } = name === "folder" ? pictures_of([...event.target.files]) : { found: [...event.target.files], left: 0 };
+  const { found, left, set, shown } = name === "folder" ? pictures_of([...event.target.files]) : { found: [...event.target.files], left: 0, set: false };
   event.target.value = "";
-  take_in(found, left, labels);
+  if (set) take_folder(shown); else take_in(found, left);
 });
 root.addEventListener("dragover", (event) => { event.preventDefault(); root.dataset.drop = "1"; });
 root.addEventListener("dragleave", (event) => { if (!root.contains(event.relatedTarget)) root.dataset.drop = ""; });
@@ -259,8 +259,9 @@ root.addEventListener("drop", async (event) => {
   try {
     const reading = dropped_files(event.dataTransfer);
     show_taking(props.words.reading);
-    const { found, left, labels } = await reading;
-    await take_in(found, left, labels);
+    const { found, left, set, shown } = await reading;
+    if (set) take_folder(shown);
+    if (found.length || !set) await take_in(found, left);
   } catch (problem) { refuse(problem); }
   show_taking();
 });

@@ -39,6 +39,20 @@ async function take_zip([file, ...more]) {
   if (made) open_as_set(made.id, made.label);
 }
 
+// A folder with labels, as a ZIP that is packed here; one that is too large for that gives its pictures alone.
+async function take_folder(files) {
+  const name = place(files[0]).split("/")[0], size = files.reduce((sum, file) => sum + file.size, 0);
+  if (files.length > MOST_ZIPPED || size > MOST_ZIP) { take_in(files.filter((file) => PICTURE.test(file.name)), 0, true); return; }
+  if (sending) { trigger("refuse", { sentence: filled(props.words.one_zip, name) }); return; }
+  sending = { name, done: 0, size, stop: new AbortController() };
+  draw_coming();
+  let zip = null;
+  try { zip = await packed_files(name, files.map((file) => ({ name: place(file), file })), () => sending.stop.signal.aborted); } catch (problem) { refuse(problem); }
+  sending = null;
+  draw_coming();
+  if (zip) await take_zip([zip]);
+}
+
 // -- looking through, taking in
 async function open_place() {
   const { root, path } = seen;

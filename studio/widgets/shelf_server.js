@@ -20,20 +20,23 @@ async function asked(method, address, body, signal, more = {}) {
 
 function query(values) { return new URLSearchParams(values).toString(); }
 
-// Of a folder only pictures are meant: what lies beside them (lists, thumbnails of the system) is counted, not sent.
+const LAYOUT = /(^|\/)(ground_truth|masks?|labels?|annotations?|defective_masks|train|test|val|valid)\//i; // folders of a data set
+const place = (file) => (file.place || file.webkitRelativePath || file.name).replace(/^\//, "");
+
+// Of a folder only pictures are meant: what lies beside them (lists, thumbnails of the system) is counted, not sent. `set`: the folder
+// is a data set, whose labels lie beside its pictures or are its folders; then `shown` is all of it.
 function pictures_of(files) {
-  const place = (file) => file.place || file.webkitRelativePath || file.name;
   const shown = files.filter((file) => !place(file).split("/").some((part) => part.startsWith("."))).sort((a, b) => COUNTING.compare(place(a), place(b)));
   const found = shown.filter((file) => PICTURE.test(file.name));
   const rest = shown.filter((file) => !PICTURE.test(file.name));
-  const labels = found.length > 0 && (rest.some((file) => LABELS.test(file.name) || LIST.test(place(file))) || rest.filter((file) => /\.(txt|csv)$/i.test(file.name)).length >= MOST_LABELS);
-  return { found, left: rest.length, labels };
+  const set = found.length > 0 && (found.some((file) => LAYOUT.test(place(file))) || rest.some((file) => LABELS.test(file.name) || LIST.test(place(file))) || rest.filter((file) => /\.(txt|csv)$/i.test(file.name)).length >= MOST_LABELS);
+  return { found, left: rest.length, set, shown };
 }
 
 // The files of a drop, folders opened. The entries must be asked for before anything is awaited.
 async function dropped_files(transfer) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry()).filter(Boolean);
-  if (!entries.some((entry) => entry.isDirectory)) return { found: [...transfer.files], left: 0, labels: false };
+  if (!entries.some((entry) => entry.isDirectory)) return { found: [...transfer.files], left: 0, set: false };
   const found = [], inside = [], waiting = entries.filter((entry) => entry.isDirectory);
   for (const entry of entries) if (entry.isFile) found.push(await file_of(entry));
   while (waiting.length) {
@@ -42,8 +45,8 @@ async function dropped_files(transfer) {
       for (const entry of some) if (entry.isDirectory) { if (!entry.name.startsWith(".")) waiting.push(entry); } else inside.push(await file_of(entry));
     }
   }
-  const { found: more, left, labels } = pictures_of(inside);
-  return { found: [...found, ...more], left, labels };
+  const { found: more, left, set, shown } = pictures_of(inside);
+  return { found: set ? found : [...found, ...more], left, set, shown };
 }
 
 function file_of(entry) { return new Promise((done, failed) => entry.file((file) => done(Object.assign(file, { place: entry.fullPath })), failed)); }

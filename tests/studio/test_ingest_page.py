@@ -59,17 +59,15 @@ def facts(page: Any) -> dict[str, str]:
     return dict(zip(names, values, strict=True))
 
 
-LABELS = "This folder holds labels: drop it as a ZIP, or start the studio with --data, to take the labels in too"
-
-
 @pytest.mark.long
 def test_a_folder_and_a_zip_come_in_as_data_sets(window: Any, shelf: Studio, tmp_path: Path) -> None:
-    (tmp_path / "labelled").mkdir()
-    (tmp_path / "labelled/0.png").write_bytes(images.encode_png(pictures.good(seed=50)))
-    (tmp_path / "labelled/0.json").write_text("{}")
-    window.set_input_files(".shf input[name=folder]", tmp_path / "labelled")
-    window.wait_for_selector(".shf-report:not([hidden])")
-    assert window.inner_text(".shf-report").strip() == f"Added: 1 · No pictures, left out: 1 · {LABELS}"
+    leather(tmp_path / "革 2", 50)
+    window.set_input_files(".shf input[name=folder]", tmp_path / "革 2")
+    window.wait_for_selector(".shf-ingest[open] .shf-knows", timeout=WAIT_MS)
+    assert window.inner_text(".shf-set") == "革 2.zip"
+    assert facts(window) == {"Pictures": "4", "Good": "2", "With masks": "2", "Sizes": "96 × 72"}
+    window.locator(".shf-ingest .shf-bar [data-act=close_set]").click()
+    window.locator(".shf-coming [data-act=forget_set]").click()
 
     window.click("[data-act=browse]")
     window.click(".shf-folders button[title=leather]")
@@ -114,6 +112,6 @@ def test_a_folder_and_a_zip_come_in_as_data_sets(window: Any, shelf: Studio, tmp
     shown(again, shelf)
     again.wait_for_function("!localStorage.getItem('flawsmith-data-set')", timeout=WAIT_MS)
     again.wait_for_selector(".shf-project:has-text('belt')")
-    assert again.inner_text(".shf-report").startswith("belt.zip: 4 pictures taken in")
+    again.wait_for_selector(".shf-report:has-text('belt.zip: 4 pictures taken in')")
     found = {one["name"]: one["count"] for one in shelf.get("/api/projects")["projects"]}
     assert found["belt"] == 4
