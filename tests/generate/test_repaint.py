@@ -13,7 +13,7 @@ from pipelines.core import images, intake, kinds, requests
 from pipelines.core.assets import Assets
 from pipelines.core.errors import Cancelled
 from pipelines.core.queue import Row
-from pipelines.generate import repaint, scene, sizes
+from pipelines.generate import asking, repaint, scene, sizes
 from pipelines.parts import crop, sampling
 from pipelines.parts.family import Family
 from pipelines.worker import Worker
@@ -280,7 +280,9 @@ def held(worker: Worker) -> tuple[int, bool]:
     return worker.models.held_bytes, any(row["pinned"] for row in report)
 
 
-@pytest.mark.parametrize("place", ["text", "step 1", "step 2", "decode"])
+@pytest.mark.parametrize(
+    "place", [*(pytest.param(one, marks=pytest.mark.long) for one in ("text", "step 1")), "step 2", "decode"]
+)
 @pytest.mark.usefixtures("together")
 def test_out_of_memory_goes_down_the_ladder_and_then_says_so(
     worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
@@ -445,10 +447,17 @@ def test_a_drawn_run_and_a_diffused_run_say_which_lane_they_need() -> None:
 
 
 @pytest.mark.parametrize("defect", sorted(kinds.load()))
-def test_every_defect_has_words(worker: Worker, tmp_path: Path, defect: str) -> None:
-    row, run = paint(worker, tmp_path, base="plain", defect=defect, num_inference_steps=1)
+def test_every_defect_has_words(defect: str) -> None:
+    asked = {"task": "inpaint", "image": "a.png", "mask": "b.png", "defect": defect, "base": "plain"}
+    request = requests.parse(asked)
+    assert isinstance(request, requests.Inpaint)
+    assert kinds.load()[defect].label.lower() in asking.prompt(request, request.areas()[0])
+
+
+def test_where_nobody_says_a_word_the_defect_is_called_by_its_name(worker: Worker, tmp_path: Path) -> None:
+    row, run = paint(worker, tmp_path, base="plain", defect="crazing", num_inference_steps=1)
     assert row.state == "done", row.sentence
-    assert kinds.load()[defect].label.lower() in rows(run)[0]["prompt"]
+    assert kinds.load()["crazing"].label.lower() in rows(run)[0]["prompt"]
 
 
 @pytest.mark.usefixtures("together")

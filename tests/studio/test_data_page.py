@@ -245,6 +245,7 @@ def test_another_project_brings_its_picture_and_its_form_to_paint(window: Any, f
         window.wait_for_function(f"seed => {READ}.common.seed === seed", arg=seeds[name])
 
 
+@pytest.mark.long
 def test_a_folder_of_the_machine_is_browsed_and_added(window: Any, machine: Path) -> None:
     window.click("[data-act=browse]")
     window.wait_for_selector(".shf-pictures img")
@@ -289,6 +290,7 @@ def test_a_damaged_project_is_told_and_the_others_open(window: Any, files: Path,
     assert projects(window) == ["Untitled"]
 
 
+@pytest.mark.long
 def test_many_pictures_come_in_without_holding_the_page_and_stop_stops(window: Any, tmp_path: Path) -> None:
     many = tmp_path / "many"
     many.mkdir()

@@ -98,6 +98,7 @@ def generate(page: Any, studio: Studio, state: str = "done") -> dict[str, Any]:
     return found
 
 
+@pytest.mark.long
 def test_with_no_base_a_card_says_what_is_missing_and_leads_to_models(studio: Studio, browser: Any) -> None:
     with windows.watched(browser, studio.home) as page:
         go(page, studio)

@@ -116,6 +116,7 @@ def models(page: Any) -> None:
     page.wait_for_selector(".mod[data-ready='1']")
 
 
+@pytest.mark.long
 def test_a_model_that_a_worker_holds_is_released_and_the_rest_after_it(window: Any, studio: Studio) -> None:
     with holder(studio):
         models(window)

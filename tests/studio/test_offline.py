@@ -57,6 +57,7 @@ def test_no_tab_in_any_language_asks_another_machine(studio: Studio, browser: An
         assert through_the_tabs(page) >= 5
 
 
+@pytest.mark.long
 def test_a_session_from_painting_to_the_zip_asks_no_other_machine(studio: Studio, browser: Any) -> None:
     with recorded(studio, browser) as page:
         page.goto(studio.home)

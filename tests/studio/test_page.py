@@ -340,6 +340,7 @@ def test_a_large_photograph_is_painted_on_a_smaller_view(window: Any, studio: St
     assert np.count_nonzero(asked) / asked.size == pytest.approx(share, rel=0.01)
 
 
+@pytest.mark.long
 def test_stop_stops(window: Any, studio: Studio, tmp_path: Path) -> None:
     good = np.tile(pictures.good(300, 400), (10, 10, 1))
     upload(window, tmp_path, "large.png", images.encode_png(good))
