@@ -5,100 +5,37 @@ All first tries come first, then the second ones of what is open. What is kept d
 order, so a kill changes nothing.
 """
 
-import traceback
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from pipelines.core import datasets, images, projects
-from pipelines.core.errors import BadInput, Cancelled, DiskFull, LostLease, Missing, Problem, Quarantined
+from pipelines.core.errors import BadInput
 from pipelines.core.models import Models
-from pipelines.core.queue import Busy
 from pipelines.core.requests import Batch
-from pipelines.core.runs import ASIDE, Laid, Run, name
-from pipelines.generate import items
-from pipelines.generate.planning import Plan, Wish
-from pipelines.parts import gates, loaders
-from pipelines.parts.gates import Likeness, Reason, Seen
-from pipelines.parts.loaders import project
-from pipelines.parts.metrics.realism import Marked
+from pipelines.core.runs import ASIDE, Laid, Run
+from pipelines.generate.executors import EXECUTORS
+from pipelines.generate.planning import Plan
+from pipelines.generate.tries import FAILED, Tried
+from pipelines.parts.gates import Seen
 
-FAILED = "failed"
-"""What the row of a try that made no picture says the sentence under."""
 GIVE_UP = 8
 """So many tries that fail one after the other, with none before that did not, are no accident."""
-MOST_REAL = 400
-ENDS_ALL = (Cancelled, LostLease, DiskFull, Busy, Quarantined)
-
-
-@dataclass(frozen=True)
-class Tried:
-    """What one try came to, before anything is known of the others."""
-
-    laid: Laid | None
-    print: str
-    reason: Reason | None
-    trace: str = ""
-
-
-class Maker:
-    """Makes one try after the other. What it makes depends on the plan and the item's number alone."""
-
-    def __init__(self, plan: Plan, models: Models) -> None:
-        self.plan, self.models, request = plan, models, plan.request
-        self.gates = request.gates
-        self._likeness: Likeness | None = None
-        if request.gates.texture is not None and request.real is not None:
-            self._likeness = Likeness(list(_real(request.real, plan)), request.gates.texture)
-        self._clips: list[str] = []
-        if request.gates.clip is not None:
-            from pipelines.core import captioners
-
-            self._clips = captioners.clips()[:1]
-            if not self._clips and (lack := captioners.no_clip()):
-                raise lack
-
-    def make(self, index: int, heard: items.Heard = lambda note: None) -> Tried:
-        """Item `index`. Raises what ends the whole run, and Missing."""
-        attempt, slot = divmod(index, len(self.plan))
-        try:
-            wish = self.plan.wish(slot, attempt)
-            made = items.make(wish.request, name(index, len(self.plan)), self.plan.assets, self.models, heard)
-            return self._judged(wish, made)
-        except (*ENDS_ALL, Missing):
-            raise
-        except Problem as problem:
-            return Tried(None, "", Reason(FAILED, str(problem)))
-        except Exception as error:  # one picture must not end a night's work
-            reason = Reason(FAILED, f"it failed with {type(error).__name__}: {error}")
-            return Tried(None, "", reason, traceback.format_exc())
-
-    def _judged(self, wish: Wish, made: items.Made) -> Tried:
-        laid = made.told(plan=wish.facts, print=gates.hashed(made.picture, made.defect))
-        row = laid.row
-        reason = gates.scores(self.gates, row)
-        if made.defect is not None and made.defect.any():
-            if self._likeness is not None:
-                row["scores"] = {**row["scores"], "texture": round(self._likeness.of(made.picture, made.defect), 3)}
-                reason = reason or self._likeness.judged(row["scores"]["texture"])
-            if self._clips:
-                margin = gates.worded(made.picture, made.defect, row["caption"], self._clips, self.models)
-                row["scores"] = {**row["scores"], "clip": round(margin, 4)}
-                reason = reason or gates.liked(self.gates, margin)
-        return Tried(laid, row["print"], reason)
 
 
 def run(request: Batch, run: Run, models: Models) -> None:
     """Keep `request.length()` pictures, as far as `tries` reach. The result says how many, and why others are not."""
     plan = Plan(request, run.assets)
     book = _Book(plan, run)
-    maker = Maker(plan, models)
-    for index in _open(plan, book):
+    executor = EXECUTORS[request.executor](plan, models)
+
+    def begin(index: int) -> None:
         run.give_way()
         _tell(run, book, force=True)
         run.begin(index)
-        _put(run, plan, book, index, maker.make(index, lambda note: _tell(run, book)))
+
+    for attempt in range(request.tries):
+        if left := book.left(attempt):
+            for index, tried in executor.made(left, begin, lambda: _tell(run, book)):
+                _put(run, plan, book, index, tried)
     run.write_manifest()
     run.finish(book.told())
 
@@ -106,15 +43,6 @@ def run(request: Batch, run: Run, models: Models) -> None:
 def _tell(run: Run, book: "_Book", *, force: bool = False) -> None:
     kept, aside = len(book.filled), sum(book.reasons.values())
     run.tick(book.done, book.expected, f"{kept} of {len(book.plan)} kept, {aside} set aside", force=force)
-
-
-def _open(plan: Plan, book: "_Book") -> Iterator[int]:
-    """The items left to do, in order: those of open slots, as long as they may be tried again."""
-    for attempt in range(plan.request.tries):
-        for slot in range(len(plan)):
-            index = attempt * len(plan) + slot
-            if slot not in book.filled and not book.has(index):
-                yield index
 
 
 def _put(run: Run, plan: Plan, book: "_Book", index: int, tried: Tried) -> None:
@@ -154,8 +82,11 @@ class _Book:
         for index, row in sorted(run.finished().items()):
             self.take(index, row)
 
-    def has(self, index: int) -> bool:
-        return index in self._done
+    def left(self, attempt: int) -> list[int]:
+        """The items of these tries that are still to be made: those of open slots."""
+        first = attempt * len(self.plan)
+        slots = (slot for slot in range(len(self.plan)) if slot not in self.filled)
+        return [first + slot for slot in slots if first + slot not in self._done]
 
     def take(self, index: int, row: dict[str, Any]) -> None:
         """Note a committed item."""
@@ -200,17 +131,3 @@ class _Book:
             "classes": {one: {"kept": self.kept[one], "wanted": count} for one, count in wanted.items()},
             "outside_max": self.outside_max,
         }
-
-
-def _real(data: str, plan: Plan) -> Iterator[Marked]:
-    """Real defects with their masks. Raises Missing, BadInput."""
-    if projects.ID.fullmatch(data):
-        examples = project.load(data, plan.assets)
-    else:
-        examples = loaders.load(datasets.folder(data, plan.assets.runs), "auto", lambda fault: None)
-    marked = [one for one in examples if one.mask is not None or one.boxes]
-    for one in marked[:: max(1, len(marked) // MOST_REAL)]:
-        picture = images.read(one.image).pixels
-        mask = loaders.mask_of(one, picture.shape[:2])
-        if mask.any():
-            yield Marked(picture, mask, one.group)

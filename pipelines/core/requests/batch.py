@@ -151,6 +151,10 @@ class Batch(Request):
         None, min_length=1, description="Real defects to judge the texture by: a data set, a project or a run"
     )
     seed: int = Field(0, ge=0, le=SEED_MAX, description="Same seed, same pictures; picture k is the same in any count")
+    executor: Literal["local", "ray"] = Field(
+        "local",
+        description="Who makes them: local = this worker, ray = the actors of a Ray cluster, with equal results",
+    )
 
     @field_validator("template")
     @classmethod
