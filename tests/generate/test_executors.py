@@ -48,6 +48,7 @@ def cluster() -> Iterator[None]:
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # of the package itself
 @pytest.mark.usefixtures("cluster")
 class TestRay:
     """On two actors."""
