@@ -16,7 +16,7 @@ from pipelines.core.requests.dataset import FORMATS, Export, Split
 from pipelines.core.requests.defectfill import TrainDefectfill
 from pipelines.core.requests.dual import Dual, TrainDual
 from pipelines.core.requests.fetch import Fetch
-from pipelines.core.requests.generate import Inpaint, Painting, Region
+from pipelines.core.requests.generate import Exemplar, Inpaint, Painting, Region
 from pipelines.core.requests.ingest import Ingest
 from pipelines.core.requests.organize import Organize
 from pipelines.core.requests.pack import Pack
@@ -57,6 +57,7 @@ __all__ = [
     "Convert",
     "Crop",
     "Dual",
+    "Exemplar",
     "Export",
     "Fetch",
     "FileKind",
