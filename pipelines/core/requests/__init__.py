@@ -16,6 +16,7 @@ from pipelines.core.requests.dataset import FORMATS, Export, Split
 from pipelines.core.requests.defectfill import TrainDefectfill
 from pipelines.core.requests.dual import Dual, TrainDual
 from pipelines.core.requests.fetch import Fetch
+from pipelines.core.requests.fit import Fit
 from pipelines.core.requests.generate import Exemplar, Inpaint, Painting, Region
 from pipelines.core.requests.ingest import Ingest
 from pipelines.core.requests.organize import Organize
@@ -41,6 +42,7 @@ TASKS: dict[str, type[Request]] = {
     "segment": Segment,
     "organize": Organize,
     "crop": Crop,
+    "fit": Fit,
     "export": Export,
     "convert": Convert,
     "fetch": Fetch,
@@ -61,6 +63,7 @@ __all__ = [
     "Export",
     "Fetch",
     "FileKind",
+    "Fit",
     "Ingest",
     "Inpaint",
     "Lane",
