@@ -26,6 +26,8 @@ SIDE_PX = 160
 """A look is in parts of the painted size: a larger defect is looked at smaller."""
 LOOKED_AT = 3
 """Real defects that every look is tried on; all of them are measured."""
+OF_BOARDS = "copper"
+"""A kind with this parameter is a fault of printed boards: it is fitted where it is named, never guessed."""
 CANDIDATES = 3
 """With auto, so many kinds are fitted: those that come nearest as they are usually drawn."""
 SHOWN, CELL_PX = 6, 192
@@ -38,7 +40,7 @@ def run(request: Fit, run: Run, models: Models) -> None:
     name, seen = marked.read(request.data, request.layout, run.assets)
     chosen = _marks(request, seen)
     sites = _sites(chosen)
-    every = list(kinds.load().values())
+    every = [kind for kind in kinds.load().values() if OF_BOARDS not in kind.parameters]
     run.tick(0, 1, "measuring the real defects", force=True)
     search = Search(sites[:LOOKED_AT], every, request.seed)
     glances = {kind.id: search.glance(kind) for kind in every} if request.kind == AUTO else {}

@@ -24,8 +24,14 @@ SEVERITIES = (0.5, 0.0, 0.25, 0.75, 1.0)
 ANYWHERE, ROUNDS, CHILDREN, ELITE = 7, 3, 12, 4
 STEP = 0.18
 """How far a child is from its parent at first, in parts of a parameter's span; less with every round."""
-PLAIN_WEIGHT = 5.0
-"""What a person names at once (tone, colour, edge) counts so much more than one texture feature."""
+TONE, EDGE_UNIT_PX, ROUGH = 0.06, 3.0, 1.0
+"""Differences in tone, in edge width and in roughness that are seen alike: one unit each of what a person names."""
+DEPTHS = 5
+"""From rim to core, the tone is compared in so many steps."""
+PLAIN = 7 + 3 + 3 * DEPTHS
+UNITS = np.repeat([TONE, EDGE_UNIT_PX, ROUGH, TONE], [4, 1, 1, PLAIN - 6])
+FARTHEST = 6.0
+"""Units and deviations end here: one feature must not outweigh all others."""
 EDGE_PX = 8
 
 
@@ -122,17 +128,23 @@ class Search:
     def __init__(self, sites: Sequence[Site], every: Sequence[Kind], seed: int) -> None:
         """`every` is what the yardstick is made of: a feature counts by how far the usual kinds differ in it."""
         self.sites, self.seed = sites, seed
-        self.goal = np.mean([describe(one.real, one.mask) for one in sites], axis=0)
-        self._seen = [describe(drawn(sites[0], kind.id, seed, {}), sites[0].mask) for kind in every]
-        spread = np.std([*self._seen, self.goal], axis=0)
-        self._spread = np.maximum(spread, 1e-4)
-        self._weight = np.repeat([PLAIN_WEIGHT, 1.0], [PLAIN, len(spread) - PLAIN])
+        self._real = [describe(one.real, one.mask) for one in sites]
+        rows = [
+            [real, *(describe(drawn(one, kind.id, seed, {}), one.mask) for kind in every)]
+            for one, real in zip(sites, self._real, strict=True)
+        ]
+        self._spread = np.maximum(np.sqrt(np.mean(np.var(rows, axis=1), axis=0)), 1e-4)
+        self._spread[:PLAIN] = UNITS
+        looks = len(self._spread) - PLAIN
+        self._weight = np.repeat([1 / PLAIN, 1 / looks], [PLAIN, looks])
 
     def distance(self, kind: Kind, look: Look, most: int | None = None) -> float:
-        """How far the mean of what is drawn on the first `most` sites is from the mean of the real ones."""
-        some = self.sites[:most]
-        rows = [describe(drawn(one, kind.id, self.seed + k, look), one.mask) for k, one in enumerate(some)]
-        off = np.clip((np.mean(rows, axis=0) - self.goal) / self._spread, -texture.FARTHEST, texture.FARTHEST)
+        """How far what is drawn on the first `most` sites is from the real ones there, in the mean over the sites."""
+        apart = [
+            describe(drawn(one, kind.id, self.seed + k, look), one.mask) - real
+            for k, (one, real) in enumerate(zip(self.sites[:most], self._real[:most], strict=True))
+        ]
+        off = np.clip(np.mean(apart, axis=0) / self._spread, -FARTHEST, FARTHEST)
         return float(np.sqrt(np.average(off**2, weights=self._weight)))
 
     def glance(self, kind: Kind) -> float:
@@ -169,11 +181,10 @@ class Search:
         return Fitted(kind, best[0], ranges, found[0][0], first)
 
 
-PLAIN = 10
-
-
 def _plain(picture: np.ndarray, mask: np.ndarray, left: np.ndarray | None = None) -> np.ndarray:
-    """float64 [PLAIN]: tone, its red, green and blue, edge width, roughness, spread, and three tones of its pixels."""
+    """float64 [PLAIN]: tone, its red, green and blue, edge width, roughness, spread, three quantiles of the tone, and
+    the mean colour from rim to core.
+    """
     left = _residual(picture, mask) if left is None else left
     grey = lighting.luminance(left)
     inside = grey[mask]
@@ -187,9 +198,17 @@ def _plain(picture: np.ndarray, mask: np.ndarray, left: np.ndarray | None = None
             min(rough, 10.0),
             inside.std(),
             *np.quantile(inside, (0.05, 0.5, 0.95)),
+            *_by_depth(left, mask).ravel(),
         ],
         np.float64,
     )
+
+
+def _by_depth(left: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """float [DEPTHS, 3]: the mean colour of as many pixels in each step, the outermost first."""
+    order = np.argsort(weave.signed(mask)[mask], kind="stable")
+    steps = np.array_split(left[mask][order], DEPTHS)
+    return np.array([one.mean(axis=0) if len(one) else left[mask].mean(axis=0) for one in steps])
 
 
 def _residual(picture: np.ndarray, mask: np.ndarray) -> np.ndarray:

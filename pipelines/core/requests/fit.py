@@ -24,7 +24,9 @@ class Fit(Check):
         None, min_length=1, max_length=200, description="Which defect of the data set; empty = the only one"
     )
     kind: Annotated[str, AfterValidator(_known_kind)] = Field(
-        AUTO, description="Which drawn kind is fitted; auto = the one that comes nearest to the real ones"
+        AUTO,
+        description="Which drawn kind is fitted; auto = the one that comes nearest to the real ones,"
+        " faults of printed boards aside",
     )
     num_examples: int = Field(8, ge=1, le=64, description="From how many real defects at most; the seed says which")
     seed: int = Field(0, ge=0, le=SEED_MAX, description="Same seed, same fit")
