@@ -14,6 +14,7 @@ from pipelines.core.requests import (
     Dual,
     Export,
     Fetch,
+    Fit,
     Grid,
     Ingest,
     Inpaint,
@@ -127,6 +128,12 @@ def _crop(request: Crop, run: Run, models: Models) -> None:
     crop.run(request, run, models)
 
 
+def _fit(request: Fit, run: Run, models: Models) -> None:
+    from pipelines.dataset import fit
+
+    fit.run(request, run, models)
+
+
 def _convert(request: Convert, run: Run, models: Models) -> None:
     from pipelines.train import convert
 
@@ -183,6 +190,7 @@ RUNNERS: dict[type[Request], Callable[..., None]] = {
     Segment: _segment,
     Organize: _organize,
     Crop: _crop,
+    Fit: _fit,
     Export: _export,
     Convert: _convert,
     Fetch: _fetch,

@@ -31,7 +31,7 @@ def inpaint(context: Context, sent: Any, painting: Painting, held: Any) -> dict[
     asset = _opened(context, painting)
     masks = _masks(context, painting, asset, held)
     menu.ready(str(common.get("base", "")))
-    draws = bases.get(str(common.get("base", bases.DRAWN))).family == bases.DRAWN
+    draws = bases.get(str(common.get("base", bases.DRAWN))).draws
     names = restore.COMMON if draws else (*restore.COMMON, *restore.DIFFUSED)
     asked = {"task": "inpaint", "image": asset.id, **{name: common[name] for name in names if name in common}}
     together = _together(context, sent, held, masks, asked, lambda area: _of_base(area, draws), draws=draws)

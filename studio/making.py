@@ -61,7 +61,7 @@ def paired() -> list[str]:
 
 def offered(context: Context, say: Language, project: Any) -> dict[str, Any]:
     """What there is to choose from now."""
-    every = [one for one in bases.listed(say) if one["family"] != known_bases.DRAWN]
+    every = [one for one in bases.listed(say) if one["family"] not in known_bases.DRAWING]
     return {
         "bases": every,
         "adapters": laid.offered(context),

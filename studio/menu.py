@@ -59,14 +59,16 @@ def catalogue(
 
 
 def _that_paint(say: Language, table: Path) -> list[dict[str, Any]]:
-    return [_base(say, base) for base in bases.load(table).values() if "inpaint" in base.tasks]
+    """Without the one that draws from examples: the card has no place yet to name them."""
+    known = bases.load(table).values()
+    return [_base(say, base) for base in known if "inpaint" in base.tasks and base.family != bases.EXEMPLAR]
 
 
 def _steered(say: Language, table: Path) -> list[dict[str, Any]]:
     """Bases that diffuse and that some net fits, whether it is here or not; those that are ready, first."""
     found = []
     for base in bases.load(table).values():
-        if base.family != bases.DRAWN and (fitting := nets.kinds_of(base)):
+        if not base.draws and (fitting := nets.kinds_of(base)):
             found.append({**_base(say, base), "nets": {kind: _net(say, net) for kind, net in fitting.items()}})
     return sorted(found, key=lambda one: not one["ready"])
 
@@ -177,7 +179,7 @@ def _base(say: Language, base: bases.Base) -> dict[str, Any]:
     if not state.ready:
         key = "which.base_not" if state.remedy else "which.base_never"
         why = say(key, base=label, state=text, remedy=state.remedy or "")
-    draws, unsaid = base.family == bases.DRAWN, presets.GUIDED if base.family in presets.TAUGHT else ()
+    draws, unsaid = base.draws, presets.GUIDED if base.family in presets.TAUGHT else ()
     return {
         "name": base.name,
         "label": label,

@@ -177,7 +177,7 @@ def _on_page(fields: Mapping[str, Any]) -> dict[str, Any]:
 def offered(context: Context, say: Language) -> dict[str, Any]:
     """What there is to choose from now."""
     return {
-        "bases": [one for one in bases.listed(say) if one["family"] != known_bases.DRAWN],
+        "bases": [one for one in bases.listed(say) if one["family"] not in known_bases.DRAWING],
         "starts": _starts(context),
         "words": [{"id": one.id, "label": one.name} for one in _adapters(context) if one.facts.kind == "inversion"],
         "at": str(time.time_ns()),

@@ -17,8 +17,11 @@ from pipelines.core.published import Published, State, Text
 
 ROOT = Path(__file__).parents[2]
 DRAWN = "procedural"
-"""The family that draws and has no weights."""
-FAMILIES = (DRAWN, "stable-diffusion", "sdxl", "sd3", "flux", "flux2")
+"""The family that draws by itself and has no weights."""
+EXEMPLAR = "exemplar"
+"""The family that draws with what real examples show, and has no weights either."""
+DRAWING = (DRAWN, EXEMPLAR)
+FAMILIES = (DRAWN, "stable-diffusion", "sdxl", "sd3", "flux", "flux2", EXEMPLAR)
 UNKNOWN = "unknown"
 """The family of an own entry that is broken; no table may say it."""
 TABLE = ROOT / "presets" / "bases.toml"
@@ -84,6 +87,11 @@ class Base(Published):
     @property
     def needs_weights(self) -> bool:
         return bool(self.files) or self.path is not None
+
+    @property
+    def draws(self) -> bool:
+        """Whether it draws and diffuses nothing: it reads no prompt, and the light worker has all it needs."""
+        return self.family in DRAWING
 
     def state(self) -> State:
         """Looks at the files, and into their headers where they changed; opens no weights."""

@@ -103,6 +103,9 @@ def _unfolded(request: Request, assets: Assets, *, paths: bool) -> Request:
         return unfold.place(request, assets, paths=paths)
     if isinstance(request, requests.Training):
         return trainings.settled(request, assets.runs, paths=paths)
+    if isinstance(request, requests.Painting) and request.examples is not None:
+        examples = datasets.named(request.examples, assets.runs, "examples", paths=paths)
+        return request.model_copy(update={"examples": examples})
     if isinstance(request, requests.Check):
         return request.model_copy(update={"data": datasets.named(request.data, assets.runs, "data", paths=paths)})
     return request

@@ -59,10 +59,10 @@ class Preset:
         """What it asks of a request to `base`; None = the base it names, else the task's usual one. Raises BadInput."""
         usual = requests.task(self.task).model_fields.get("base")
         asked = base or self.fields.get("base") or (usual and usual.default)
-        family = bases.get(asked).family if isinstance(asked, str) else ""
-        if family == bases.DRAWN:
+        named = bases.get(asked) if isinstance(asked, str) else None
+        if named is not None and named.draws:
             return dict(self.fields)
-        unsaid = GUIDED if family in TAUGHT else ()
+        unsaid = GUIDED if named is not None and named.family in TAUGHT else ()
         return {**self.fields, **{name: value for name, value in self.diffusion.items() if name not in unsaid}}
 
     def asks(self, task: str, base: Any = None) -> dict[str, Any]:

@@ -4,59 +4,24 @@ No pixel is made up: a window lies within its picture, nothing is scaled, and it
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from pipelines.core import datasets, files, headers, ids, images, layouts, projects
+from pipelines.core import files, images, layouts
 from pipelines.core.errors import BadInput
 from pipelines.core.models import Models
 from pipelines.core.requests.crop import Crop, Cut
 from pipelines.core.runs import Painted, Run
-from pipelines.parts import crop, loaders, quality
+from pipelines.parts import crop, marked, quality
 from pipelines.parts.crop import Box
-from pipelines.parts.loaders import Example, paired, project
+from pipelines.parts.marked import Seen
 
 APART_PX = 8
 """Areas whose boxes lie at least twice as far from each other are defects of their own."""
 MOST = 100_000
 SHOWN = 20
-
-Area = tuple[np.ndarray, str]
-"""bool HxW, and what the defect is called."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """One picture of the data set, without its pixels."""
-
-    path: Path
-    shape: tuple[int, int]
-    examples: tuple[Example, ...]
-
-    @property
-    def caption(self) -> str:
-        return next((one.caption for one in self.examples if one.caption), "")
-
-    @property
-    def unmarked(self) -> bool:
-        """Whether it shows a defect and nobody says where."""
-        return any(one.classes and one.mask is None and not one.boxes for one in self.examples)
-
-    def areas(self) -> list[Area]:
-        """Its defects, a mask for each kind. Raises BadInput for a mask that is damaged or of another size."""
-        found: dict[str, np.ndarray] = {}
-        for one in self.examples:
-            kinds = {name: tuple(box for box in one.boxes if box.defect == name) for name in one.classes}
-            parts = [one] if one.mask is not None else [replace(one, boxes=boxes) for boxes in kinds.values()]
-            for part, kind in zip(parts, [one.defect] if one.mask is not None else kinds, strict=True):
-                mask = loaders.mask_of(part, self.shape)
-                if mask.any():
-                    kind = kind or paired.DEFECT
-                    found[kind] = found[kind] | mask if kind in found else mask
-        return [(mask, kind) for kind, mask in found.items()]
 
 
 @dataclass(frozen=True)
@@ -71,12 +36,12 @@ class Window:
 
 def run(request: Crop, run: Run, models: Models) -> None:
     """Save every window with its mask: a run to train from. Windows with too little of a defect are only counted."""
-    name, pictures = _pictures(request, run)
-    marked = [one for one in pictures if not one.unmarked]
-    plan, left_out = _again(request.only, marked) if request.only else _plan(request, marked, run)
+    name, pictures = marked.read(request.data, request.layout, run.assets)
+    told = [one for one in pictures if not one.unmarked]
+    plan, left_out = _again(request.only, told) if request.only else _plan(request, told, run)
     if not plan:
         raise BadInput(
-            f"no window of {name} is left ({len(pictures) - len(marked)} pictures show a defect that nobody marked,"
+            f"no window of {name} is left ({len(pictures) - len(told)} pictures show a defect that nobody marked,"
             f" {left_out} windows show less than minimum_area_px): mark defects, or keep_good",
             "data",
         )
@@ -112,26 +77,6 @@ def square(box: Box, side: int, shape: tuple[int, int]) -> Box:
     """The square of that side around the middle of a box, within a picture (height, width) of at least that side."""
     row, column = (box.top + box.bottom) // 2, (box.left + box.right) // 2
     return crop.squarer(Box(row - side // 2, column, row - side // 2 + side, column + 1), shape)
-
-
-def _pictures(request: Crop, run: Run) -> tuple[str, list[Seen]]:
-    """What the data set is called where its place says nothing, and its pictures. Raises BadInput, Missing."""
-    if projects.ID.fullmatch(request.data):
-        name, examples = "project", project.load(request.data, run.assets)
-    else:
-        root = datasets.folder(request.data, run.assets.runs)
-        name = "run" if ids.RUN.fullmatch(root.name) else root.name
-        examples = loaders.load(root, request.layout, lambda fault: None)
-    grouped: dict[Path, list[Example]] = {}
-    for example in examples:
-        grouped.setdefault(example.image, []).append(example)
-    return name, [Seen(path, _shape(path), tuple(same)) for path, same in sorted(grouped.items())]
-
-
-def _shape(path: Path) -> tuple[int, int]:
-    with files.reading(path, path.name) as file:
-        header = headers.read(file, path.name)
-    return header.height, header.width
 
 
 def _plan(request: Crop, pictures: Sequence[Seen], run: Run) -> tuple[list[Window], int]:

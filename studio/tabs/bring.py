@@ -237,7 +237,7 @@ def steered(form: dict[str, Any]) -> dict[str, Any]:
     common = form["common"]
     if "steer" in common:
         return form
-    if bases.get(common["base"]).family == bases.DRAWN:
+    if bases.get(common["base"]).draws:
         common = {name: common[name] for name in ("seed", "num_images")}
     return {**form, "common": common, "chosen": form["area"]["defect"]}
 

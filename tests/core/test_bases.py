@@ -44,11 +44,12 @@ def test_procedural_is_ready_without_weights() -> None:
 def test_the_shipped_table_says_everything_that_a_fetch_and_a_request_need() -> None:
     table = bases.shipped()
     assert list(table) == [
-        "procedural", "sd15", "sd15-inpaint", "sd2", "sd2-inpaint", "sdxl", "sdxl-inpaint", "sd3-medium", "flux1-dev",
-        "flux1-schnell", "flux1-fill", "flux1-kontext", "flux2-dev", "flux2-klein",
+        "procedural", "exemplar", "sd15", "sd15-inpaint", "sd2", "sd2-inpaint", "sdxl", "sdxl-inpaint", "sd3-medium",
+        "flux1-dev", "flux1-schnell", "flux1-fill", "flux1-kontext", "flux2-dev", "flux2-klein",
     ]  # fmt: skip
-    assert len({base.edition for base in table.values()}) == len(table)
-    for base in list(table.values())[1:]:
+    diffusing = [base for base in table.values() if not base.draws]
+    assert len({base.edition for base in diffusing}) == len(diffusing) == len(table) - 2
+    for base in diffusing:
         assert base.repo
         assert base.revision == "main"
         assert base.resolution
@@ -80,7 +81,7 @@ def test_a_path_is_no_base_and_the_sentence_says_how_to_add_it(tmp_path: Path) -
     for name in ("./mine", "mine.safetensors", str(tmp_path)):
         with pytest.raises(BadInput, match=re.escape(f"add it once with `python -m pipelines bases add {name}`")):
             bases.get(name)
-    with pytest.raises(BadInput, match="no base 'embedded'; there is flux1-dev, "):
+    with pytest.raises(BadInput, match="no base 'embedded'; there is exemplar, flux1-dev, "):
         bases.get("embedded")
 
 

@@ -17,7 +17,8 @@ from pipelines.core.requests.dataset import FORMATS, Export, Split
 from pipelines.core.requests.defectfill import TrainDefectfill
 from pipelines.core.requests.dual import Dual, TrainDual
 from pipelines.core.requests.fetch import Fetch
-from pipelines.core.requests.generate import Inpaint, Painting, Region
+from pipelines.core.requests.fit import Fit
+from pipelines.core.requests.generate import Exemplar, Inpaint, Painting, Region
 from pipelines.core.requests.grid import Grid
 from pipelines.core.requests.ingest import Ingest
 from pipelines.core.requests.organize import Organize
@@ -47,6 +48,7 @@ TASKS: dict[str, type[Request]] = {
     "segment": Segment,
     "organize": Organize,
     "crop": Crop,
+    "fit": Fit,
     "export": Export,
     "convert": Convert,
     "fetch": Fetch,
@@ -64,9 +66,11 @@ __all__ = [
     "Convert",
     "Crop",
     "Dual",
+    "Exemplar",
     "Export",
     "Fetch",
     "FileKind",
+    "Fit",
     "Grid",
     "Ingest",
     "Inpaint",

@@ -64,7 +64,7 @@ class Condition(Part):
 
 
 def _diffuses(name: str) -> str:
-    if bases.get(name).family == bases.DRAWN:
+    if bases.get(name).draws:
         raise ValueError(f"base {name} draws by itself and is not steered: choose a diffusion base")
     return name
 

@@ -37,6 +37,8 @@ class Diffusion(Request):
 
     unsaid: ClassVar[frozenset[str]] = frozenset()
     """Left out of the data while they are at their default: they came later, or only diffusion has them."""
+    later: ClassVar[frozenset[str]] = LATER
+    """Left out likewise, of every task."""
     prompt: Prompt = Field("", description="What should be seen there, in words; empty = the defect's own words")
     negative_prompt: Prompt = Field("", description="What should not be seen")
     guidance_scale: float | None = Field(
@@ -75,7 +77,9 @@ class Diffusion(Request):
     def _as_data(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what is left as it is: a drawn picture's metadata says nothing of diffusion."""
         data: dict[str, Any] = handler(self)
-        usual = {name for name in self.unsaid | LATER if getattr(self, name) == type(self).model_fields[name].default}
+        usual = {
+            name for name in self.unsaid | self.later if getattr(self, name) == type(self).model_fields[name].default
+        }
         return {name: value for name, value in data.items() if name not in usual}
 
     @model_validator(mode="after")

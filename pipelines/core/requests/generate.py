@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field, SerializerFunctionWrapHandler, model
 from pipelines.core import bases, kinds
 from pipelines.core.requests.base import IMAGE, MASK, File, Lane, Part, by_length
 from pipelines.core.requests.diffusion import DIFFUSION, Diffusion, Prompt
+from pipelines.core.requests.diffusion import LATER as DIFFUSED_LATER
 
 SEED_MAX = 2**32 - 1
 Look = dict[str, float | str]
@@ -36,12 +37,23 @@ Light = Annotated[
         description="Where the light comes from, in degrees: 0 right, 90 top; empty = read from the picture",
     ),
 ]
-LATER = ("padding_px", "feather_px", "prompt")
+LATER = ("padding_px", "feather_px", "prompt", "example_defect")
+EXAMPLES = frozenset({"examples", "example_defect", "num_examples", "exemplars"})
+"""What only the base that draws from examples reads. Left out of the data while it is at its default."""
+MOST_EXAMPLES = 64
 LOOK_HELP = "The defect's own parameters; `show DEFECT` lists their names and bounds"
 
 
 def _check_look(defect: str, look: Look) -> None:
     kinds.get(defect).check(look)
+
+
+class Exemplar(Part):
+    """One real defect that a base draws from."""
+
+    image: File = Field(json_schema_extra=IMAGE, description="A picture that shows the defect")
+    mask: File = Field(json_schema_extra=MASK, description="8-bit mask, white where the defect is, as large as it")
+    defect: str = Field(min_length=1, max_length=200, description="What its data set calls the defect")
 
 
 class Region(Part):
@@ -58,6 +70,9 @@ class Region(Part):
     feather_px: int | None = Field(None, ge=0, le=64, description="Its own soft edge; empty = the request's")
     prompt: Prompt | None = Field(None, description="Its own words, for a diffusion base; empty = the request's")
     look: Look = Field(default_factory=dict, description=LOOK_HELP)
+    example_defect: str | None = Field(
+        None, min_length=1, max_length=200, description="Its own defect of the examples; empty = the request's"
+    )
 
     @model_serializer(mode="wrap")
     def _as_data(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -73,6 +88,8 @@ class Region(Part):
 
 class Painting(Diffusion):
     """What is said of every picture that a defect is painted into."""
+
+    later: ClassVar[frozenset[str]] = DIFFUSED_LATER | EXAMPLES
 
     image: File = Field(
         json_schema_extra=IMAGE, description="The picture of a good part (PNG, JPEG, TIFF, BMP, WEBP; 8 or 16 bit)"
@@ -95,7 +112,7 @@ class Painting(Diffusion):
     label: Literal["changed", "asked"] | None = Field(
         None,
         description="Which mask is the label: what changed, or what was painted; empty = what changed for a drawn"
-        " defect, what was painted for a diffused one; both are kept",
+        " defect, what was painted for one that is diffused or laid from examples; both are kept",
     )
     num_candidates: int = Field(
         1, ge=1, le=16, description="How many are tried for each picture; the best is kept (diffusion bases)"
@@ -109,6 +126,28 @@ class Painting(Diffusion):
         False, description="Also keep pictures of where the base looked for the defect's words (diffusion bases)"
     )
     regions: tuple[Region, ...] = Field((), max_length=64, description="Several areas, each with its own defect")
+    examples: str | None = Field(
+        None,
+        min_length=1,
+        json_schema_extra={"file": "data"},
+        description="Real defects that the exemplar base draws from: a data set's folder, a run, a project, or a data"
+        " set by its id",
+    )
+    example_defect: str | None = Field(
+        None,
+        min_length=1,
+        max_length=200,
+        description="Which defect of the examples, as their data set calls it; empty = the one called like the defect,"
+        " or the only one",
+    )
+    num_examples: int = Field(
+        8, ge=1, le=MOST_EXAMPLES, description="From how many pictures of a defect at most; the seed says which"
+    )
+    exemplars: tuple[Exemplar, ...] = Field(
+        (),
+        max_length=8 * MOST_EXAMPLES,
+        description="The examples one by one, as a picture's metadata names them; in place of examples",
+    )
 
     @model_validator(mode="after")
     def _one_way_to_ask(self) -> Self:
@@ -119,6 +158,7 @@ class Painting(Diffusion):
             self._check_one_area()
         elif self.look:
             raise ValueError("look belongs to one defect: with regions, set it in each region")
+        self._check_examples()
         if self.seed + self.num_images - 1 > SEED_MAX:
             raise ValueError(
                 f"seed {self.seed} + num_images {self.num_images} passes {SEED_MAX}: choose a smaller seed"
@@ -132,6 +172,17 @@ class Painting(Diffusion):
         if self.defect is None:
             raise ValueError(f"defect is missing: choose one of {', '.join(sorted(kinds.load()))}")
         _check_look(self.defect, self.look)
+
+    def _check_examples(self) -> None:
+        """The base that draws from examples has them, once, and no other base is given any. Raises ValueError."""
+        named = self.examples is not None or bool(self.exemplars)
+        if bases.get(self.base).family != bases.EXEMPLAR:
+            if named:
+                raise ValueError(f"base {self.base} reads no examples: choose the base exemplar, or leave them out")
+        elif not named:
+            raise ValueError("examples is missing: name a data set, a project or a run with marked defects")
+        elif self.examples is not None and self.exemplars:
+            raise ValueError("examples and exemplars say the same in two ways: give one or the other")
 
     def areas(self) -> tuple[Region, ...]:
         """What is to be painted, one or many, with everything settled that a region may leave to the request."""
@@ -151,6 +202,7 @@ class Painting(Diffusion):
                 "light": self.light if region.light is None else region.light,
                 "padding_px": self.padding_px if region.padding_px is None else region.padding_px,
                 "feather_px": self.feather_px if region.feather_px is None else region.feather_px,
+                "example_defect": region.example_defect or self.example_defect,
             }
         )
 
@@ -162,13 +214,13 @@ class Painting(Diffusion):
             else region.model_copy(update={"seed": (region.seed + index) % (SEED_MAX + 1)})
             for region in self.regions
         )
-        label = self.label or ("changed" if self.draws else "asked")
+        label = self.label or ("changed" if bases.get(self.base).family == bases.DRAWN else "asked")
         return self.model_copy(update={"seed": self.seed + index, "num_images": 1, "regions": regions, "label": label})
 
     @property
     def draws(self) -> bool:
         """Whether the base draws and loads no weights."""
-        return bases.get(self.base).family == bases.DRAWN
+        return bases.get(self.base).draws
 
     def lane(self) -> Lane:
         return "cpu" if self.draws else "device"

@@ -27,7 +27,7 @@ def _known_negatives(name: str) -> str:
 
 
 def _no_drawing(name: str) -> str:
-    if bases.get(name).family == bases.DRAWN:
+    if bases.get(name).draws:
         raise ValueError(f"base {name} draws defects into pictures and makes none: choose a diffusion base")
     return name
 

@@ -24,7 +24,7 @@ Kind = Literal["lora", "dora", "loha", "lokr"]
 
 
 def _learns(name: str) -> str:
-    if bases.get(name).family == bases.DRAWN:
+    if bases.get(name).draws:
         raise ValueError(f"base {name} draws and learns nothing: choose a diffusion base, such as sd15")
     return name
 
