@@ -83,7 +83,7 @@ def progressed(queue: Queue, run: str, before: int) -> bool:
 @pytest.mark.parametrize(
     ("kills", "count", "asked"),
     [
-        (10, 8, "batch"),
+        (6, 6, "batch"),
         pytest.param(50, 40, "inpaint", marks=[pytest.mark.long, pytest.mark.timeout(300)]),
         pytest.param(50, 40, "batch", marks=[pytest.mark.long, pytest.mark.timeout(300)]),
         pytest.param(200, 150, "inpaint", marks=[pytest.mark.long, pytest.mark.timeout(1800)]),

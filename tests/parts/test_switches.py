@@ -41,7 +41,7 @@ def alive() -> tuple[int, int]:
     ("both_fit", "switches"),
     [
         (True, 10),
-        (False, 5),  # each one loads a base again
+        pytest.param(False, 5, marks=pytest.mark.long),  # each one loads a base again
         pytest.param(True, 200, marks=pytest.mark.long),
         pytest.param(False, 200, marks=pytest.mark.long),
     ],

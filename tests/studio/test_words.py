@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from typing import Any
 
 import pytest
@@ -17,10 +18,12 @@ NAMES = re.compile(
 )
 
 
+@cache
 def english() -> dict[str, str]:
     return dict(flat({**i18n._read(i18n.FOLDER / i18n.ENGLISH), **derived()}))
 
 
+@cache
 def spoken(code: str) -> dict[str, str]:
     return dict(flat(i18n._read(i18n.FOLDER / code)))
 

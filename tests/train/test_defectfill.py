@@ -235,7 +235,7 @@ def test_the_memory_saver_leaves_the_attention_its_gradient(runs: Path, data: Pa
     assert all(torch.allclose(one, other, atol=1e-6) for one, other in zip(plain, saved, strict=True))
 
 
-@pytest.mark.parametrize("base", ["holes", "large"])
+@pytest.mark.parametrize("base", ["holes", pytest.param("large", marks=pytest.mark.long)])
 def test_a_training_shows_its_attention_and_its_adapter_paints(worker: Worker, data: Path, base: str) -> None:
     row, run = training.answer(worker, {**USUAL, "data": str(data), "base": base, "num_validation_images": 1})
     assert row.state == "done", row.sentence

@@ -142,9 +142,9 @@ def died(folder: Path, kills: int, steps: int) -> int:
     return int(json.loads(done.stdout.splitlines()[0])["killed"])
 
 
-def test_killed_four_times_it_ends_in_the_same_bits_and_two_processes_train_as_one(folder: Path) -> None:
+def test_killed_twice_it_ends_in_the_same_bits_and_two_processes_train_as_one(folder: Path) -> None:
     """One test, as a process that imports all of this takes longer than everything else here."""
-    assert died(folder, 4, 16) >= 3
+    assert died(folder, 2, 12) >= 1
     (run,) = (folder / "two").glob("2*")
     said = json.loads((run / "result.json").read_text())
     assert (said["processes"], said["steps"]) == (2, 3)

@@ -157,7 +157,9 @@ def ours(base: str, file: Path, weight: float = 1.0) -> np.ndarray:
         return np.asarray(pipe("a vfx", latents=latents, num_inference_steps=2, output_type="np").images)
 
 
-@pytest.mark.parametrize("kind", ["lora", "dora", "loha", "lokr"])
+@pytest.mark.parametrize(
+    "kind", ["lora", *(pytest.param(one, marks=pytest.mark.long) for one in ("dora", "loha", "lokr"))]
+)
 def test_what_was_trained_does_the_same_in_plain_diffusers_and_in_kohyas_form(
     kind: str, worker: Worker, data: Path, models_folder: Path
 ) -> None:
