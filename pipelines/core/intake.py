@@ -99,6 +99,8 @@ def _unfolded(request: Request, assets: Assets, *, paths: bool) -> Request:
         return unfold.dual(request, assets, paths=paths)
     if isinstance(request, requests.Batch):
         return unfold.batch(request, assets, paths=paths)
+    if isinstance(request, requests.Grid):
+        return unfold.grid(request, assets, paths=paths)
     if isinstance(request, requests.Place):
         return unfold.place(request, assets, paths=paths)
     if isinstance(request, requests.Training):

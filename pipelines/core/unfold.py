@@ -5,6 +5,7 @@ Puts in their place what they hold now, so that the run needs nothing else. Know
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from pipelines.core.records import USED
 from pipelines.core.requests.batch import Batch
 from pipelines.core.requests.diffusion import MAX_PROMPT
 from pipelines.core.requests.dual import Dual
+from pipelines.core.requests.grid import Grid
 from pipelines.core.requests.place import Place
 from pipelines.core.requests.segment import Segment
 from pipelines.core.requests.text import MOST_PROMPTS, Text
@@ -62,14 +64,27 @@ def batch(request: Batch, assets: Assets, *, paths: bool) -> Batch:
     """The request with each source by itself. Raises so too."""
     found = [one for value in request.sources for one in _pictures(value, assets, "sources", paths=paths)]
     real = request.real and datasets.named(request.real, assets.runs, "real", paths=paths)
+    settled = partial(_with_data, assets=assets, paths=paths)
 
-    def settled(place: Mapping[str, Any]) -> dict[str, Any]:
-        data = place.get("data")
-        return {**place, "data": datasets.named(data, assets.runs, "place.data", paths=paths)} if data else {**place}
-
-    shares = [share.model_copy(update={"place": settled(share.place)}) for share in request.defects]
-    change = {"sources": tuple(found), "real": real, "place": settled(request.place), "defects": tuple(shares)}
+    shares = [
+        share.model_copy(update={"place": settled("data", share.place), "fields": settled("examples", share.fields)})
+        for share in request.defects
+    ]
+    change: dict[str, Any] = {"sources": tuple(found), "real": real, "defects": tuple(shares)}
+    change |= {"place": settled("data", request.place), "template": settled("examples", request.template)}
     return request.model_copy(update=change)
+
+
+def grid(request: Grid, assets: Assets, *, paths: bool) -> Grid:
+    """The request with the examples of its template as the run will find them. Raises so too."""
+    return request.model_copy(update={"template": _with_data("examples", request.template, assets, paths=paths)})
+
+
+def _with_data(field: str, data: Mapping[str, Any], assets: Assets, *, paths: bool) -> dict[str, Any]:
+    """Fields of a request, of which one may name a data set."""
+    if not data.get(field):
+        return dict(data)
+    return {**data, field: datasets.named(str(data[field]), assets.runs, field, paths=paths)}
 
 
 def place(request: Place, assets: Assets, *, paths: bool) -> Place:

@@ -5,6 +5,8 @@ The examples that a request names by a data set are settled once, and every pict
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -22,6 +24,9 @@ from pipelines.parts.exemplars import Cutout
 
 APART_PX = 8
 """Marks of one picture whose boxes lie at least twice as far apart are examples of their own."""
+SETTLED = ("examples", "num_examples", "exemplars")
+"""What `settle` changes of a request for every picture of a class alike."""
+MOST_AT_HAND = 8
 LEAST_PX = 6
 """A mark of fewer pixels shows nothing to draw from."""
 
@@ -30,7 +35,7 @@ def run(request: Inpaint, run: Run, whole: Scene) -> None:
     """Make `request.num_images` pictures; picture k uses seed + k. Raises BadInput where there is no such example."""
     run.tick(0, request.num_images, "looking for examples", force=True)
     settled = settle(request, run.assets)
-    shelf = {name: _read(settled.exemplars, name, run.assets) for name in {*_wanted(settled)}}
+    shelf = {name: _read(settled.exemplars, name, run.assets.runs) for name in {*_wanted(settled)}}
     light = drawing.measure(whole.pixels, whole.white).light.azimuth_deg
     for index in run.items(request.num_images):
         one = settled.for_image(index)
@@ -108,9 +113,13 @@ class _Lent:
     source: Asset
 
 
-def _read(found: Sequence[Exemplar], name: str, assets: Assets) -> list[_Lent]:
-    """The examples of a class, each of its marks by itself. Raises BadInput, Missing."""
-    lent = []
+@lru_cache(MOST_AT_HAND)
+def _read(found: tuple[Exemplar, ...], name: str, runs: Path) -> list[_Lent]:
+    """The examples of a class, each of its marks by itself. Raises BadInput, Missing.
+
+    Remembered, for the pictures of a batch share them.
+    """
+    assets, lent = Assets(runs), []
     for one in found:
         if one.defect != name:
             continue

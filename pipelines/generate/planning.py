@@ -15,8 +15,9 @@ import numpy as np
 from pipelines.core import images
 from pipelines.core.assets import Asset, Assets
 from pipelines.core.errors import BadInput
-from pipelines.core.requests import Batch, Request
+from pipelines.core.requests import Batch, Inpaint, Request
 from pipelines.core.requests.batch import Share, Vary
+from pipelines.generate import exemplar
 from pipelines.generate.place import Placings
 
 
@@ -37,6 +38,7 @@ class Plan:
     def __init__(self, request: Batch, assets: Assets) -> None:
         self.request = request
         self.assets = assets
+        self._examples: dict[int, Inpaint] = {}
         self._placings: Placings | None = None
         if request.paints and not request.masks:
             self._placings = Placings([request.placing(share) for share in request.classes], assets)
@@ -71,7 +73,18 @@ class Plan:
             given |= _areas(share.defect or "", masks)
         several = len(given.get("regions", ())) > 1
         request = _with_own_looks(self.request, share, given) if several else self.request.asked(share, given)
+        if isinstance(request, Inpaint) and request.examples is not None:
+            request = self._settled(request, number)
         return Wish(request, slot, attempt, facts)
+
+    def _settled(self, request: Inpaint, number: int) -> Inpaint:
+        """With the examples of its class one by one, which all pictures of it share: they are looked for once."""
+        if number not in self._examples:
+            self._examples[number] = exemplar.settle(
+                request.model_copy(update={"seed": self.request.seed}), self.assets
+            )
+        settled = self._examples[number]
+        return request.model_copy(update={name: getattr(settled, name) for name in exemplar.SETTLED})
 
     def _where(self, number: int, k: int, seed: int) -> tuple[str, list[str], list[dict[str, Any]]]:
         """The source and the masks for it, as assets, and what is known of how each was laid."""

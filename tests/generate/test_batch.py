@@ -261,3 +261,24 @@ def test_a_batch_in_which_each_class_looks_its_own_way(tmp_path: Path, runs: Pat
     assert (first["severity"], second["severity"]) == (1.0, 0.8)
     assert [region["look"] for region in second["regions"]] == [{"fluid": "rust"}] * 2
     assert [region["look"] for region in first["regions"]] == [{}] * 2
+
+
+def test_a_batch_is_laid_from_the_plants_own_examples(tmp_path: Path, runs: Path) -> None:
+    """The examples are looked for once; each picture names them by itself."""
+    real = tmp_path / "real"
+    for number in range(2):
+        picture, mask = pictures.good(48, 64, seed=9 + number), pictures.disc(48, 64, radius=7)
+        picture[mask] //= 3
+        for folder, pixels in (("test/hole", picture), ("ground_truth/hole", mask)):
+            (real / folder).mkdir(parents=True, exist_ok=True)
+            images.write_png(real / folder / f"{number}{'_mask' if 'truth' in folder else ''}.png", pixels)
+    template = {"task": "inpaint", "base": "exemplar", "examples": str(real)}
+    request = ready(tmp_path, runs, template=template, defects=["hole"], count=2)
+    row, run = answered(request, runs)
+    assert row.state == "done", row.sentence
+    told = images.read_request(run / "images/00001.png")
+    assert told is not None
+    assert len(told["exemplars"]) == 2
+    assert "examples" not in told
+    _, again = answered(intake.from_web(told, Assets(runs)), runs)
+    assert (again / "images/00000.png").read_bytes() == (run / "images/00001.png").read_bytes()
