@@ -40,7 +40,7 @@ def targets() -> set[str]:
 
 @pytest.mark.parametrize(
     ("folders", "files"),
-    [(("app", "studio", "pipelines"), ("requirements.txt",)), (("bench", "tests"), BOTH)],
+    [(("app", "studio", "pipelines"), ("requirements.txt", "requirements-scale.txt")), (("bench", "tests"), BOTH)],
     ids=["what runs", "what measures and tests"],
 )
 def test_every_direct_import_is_a_pinned_requirement(folders: tuple[str, ...], files: tuple[str, ...]) -> None:
@@ -59,6 +59,7 @@ def test_every_requirement_is_pinned_alike_in_the_lock() -> None:
     asked, locked = pins(*BOTH), pins("requirements.lock")
     assert {name: locked.get(name) for name in asked} == asked
     assert locked["opencv-python"] == locked["opencv-python-headless"]
+    assert pins("requirements-scale.txt").items() <= asked.items()
 
 
 def test_what_is_installed_is_what_the_lock_says() -> None:
