@@ -125,9 +125,7 @@ class Dies(Run):
             raise Killed
 
 
-def test_killed_between_shards_it_goes_on_and_gives_the_same_bytes(
-    runs: Path, four: list[str], tmp_path: Path
-) -> None:
+def test_killed_between_shards_it_goes_on_and_gives_the_same_bytes(runs: Path, four: list[str], tmp_path: Path) -> None:
     sharded(runs, four, tmp_path / "whole")
     request = ask(four, format="webdataset", shard_size=4, output=str(tmp_path / "set"))
     run = begin(runs, request, Dies)
