@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -231,6 +232,7 @@ def sample(folder: Path, line: Line) -> Sample:
     """A picture of a run, whose files are all there. Raises Missing, BadInput."""
     manifest, number, row = folder / "manifest.jsonl", line.number, line.row
 
+    @cache  # a single area is the whole mask, and would be looked for twice
     def path(file: str) -> Path:
         found = files.inside(folder, file)
         if not found.is_file():

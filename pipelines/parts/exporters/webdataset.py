@@ -19,7 +19,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 
-from pipelines.core import images, layouts
+from pipelines.core import images, layouts, png
 from pipelines.core.layouts import shard_name
 from pipelines.core.splits import PARTS
 from pipelines.parts.contours import box
@@ -82,6 +82,8 @@ def pack(entries: Iterable[Entry], shard: str, book: Book, out: Out) -> Iterator
             for ending, data in one.files:
                 info = tarfile.TarInfo(f"{one.key}.{ending}")
                 info.size, info.mode = len(data), 0o644  # its time and owner are 0 by themselves
+                plain = info.name.isascii() and len(info.name) <= tarfile.LENGTH_NAME
+                tar.format = tarfile.USTAR_FORMAT if plain else tarfile.PAX_FORMAT  # the same bytes, found sooner
                 tar.addfile(info, io.BytesIO(data))
             yield one.row
 
@@ -138,7 +140,7 @@ def _packed(entry: Entry, shard: str, book: Book) -> Packed:
     found = {"png": picture.png}
     regions = []
     if entry.sample:
-        found["mask.png"] = mask_png(entry.sample, picture)
+        found["mask.png"] = _union(entry.sample, picture)
         found["classes.png"] = images.encode_png(_classes(picture, book))
         regions = [
             _region(defect, mask, one.severity, book)
@@ -148,6 +150,14 @@ def _packed(entry: Entry, shard: str, book: Book) -> Packed:
     told |= {"width": picture.width, "height": picture.height, "regions": regions}
     found["json"] = json_line(told).encode()
     return Packed(row["stem"], tuple(sorted(found.items())), row)
+
+
+def _union(sample: Sample, picture: Picture) -> bytes:
+    """The mask of all areas; that of a single one has been read and checked already."""
+    if len(sample.regions) == 1 and sample.mask == sample.regions[0].mask:
+        content = sample.regions[0].mask.read_bytes()
+        return content if content.startswith(png.SIGNATURE) else images.encode_png(picture.masks[0][1])
+    return mask_png(sample, picture)
 
 
 def _row(entry: Entry, picture: Picture, shard: str, book: Book) -> dict[str, Any]:
