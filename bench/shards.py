@@ -2,7 +2,6 @@
 
 import json
 import os
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,20 +57,3 @@ def _rows(count: int, goods: list[dict[str, str]]) -> Iterator[dict[str, Any]]:
             "regions": [{"mask": mask, "defect": defect, "severity": 0.5}], "caption": f"a part with a {defect}",
             "source": goods[index % len(goods)], "scores": {"visibility": 2.5, "outside_max": 0},
         }  # fmt: skip
-
-
-def loop(run: Path, place: Path, size: int = 1000) -> None:
-    """The loop one would write: picture and mask as they lie there, and the line of the manifest."""
-    with (run / "manifest.jsonl").open() as file:
-        tar: tarfile.TarFile | None = None
-        for number, line in enumerate(file):
-            if number % size == 0:
-                if tar is not None:
-                    tar.close()
-                tar = tarfile.open(place / f"{number // size:06d}.tar", "w")  # noqa: SIM115 - one of many
-            assert tar is not None
-            row = json.loads(line)
-            tar.add(run / row["file"], f"{number:06d}.png")
-            tar.add(run / row["mask"], f"{number:06d}.mask.png")
-        if tar is not None:
-            tar.close()
