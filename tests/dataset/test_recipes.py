@@ -15,7 +15,7 @@ from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput, Missing
 from pipelines.core.queue import Queue
 from pipelines.core.runs import judge
-from pipelines.parts import targets
+from pipelines.parts import loaders, targets
 from pipelines.worker import Worker
 from tests import pictures
 from tests.dataset.test_export import done, tree, unpacked
@@ -140,3 +140,12 @@ def test_the_newest_of_equal_runs_is_meant(runs: Path, made: list[str]) -> None:
     assert isinstance(export, requests.Export)
     found = recipes.found(export, assets)
     assert (found.data, found.only) == ((made[1], made[0]), (f"{made[1]}/00000",))
+
+
+@pytest.mark.parametrize("kind", ["captioned", "labelme", "matlab", "yolo"])
+def test_the_sheet_beside_the_card_is_no_picture_of_the_data_set(runs: Path, tmp_path: Path, kind: str) -> None:
+    write(runs, "a", [[("hole", pictures.disc())]] * 3)
+    done(runs, ["a"], format=kind, output=str(tmp_path / "set"))
+    found = loaders.load(tmp_path / "set", report=lambda fault: None)
+    assert len({example.image for example in found}) == 4
+    assert "sheet.jpg" not in {example.image.name for example in found}
