@@ -5,6 +5,8 @@ A case is a function of an empty folder that may do slow preparations; what it r
 
 import http.client
 import io
+import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,7 +21,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from bench import diffusion, kohya, training
+from bench import diffusion, kohya, shards, training
 from bench.harness import ROOT, Case, Gate
 from pipelines.core import images, kinds, requests, shapes
 from pipelines.core.assets import Assets
@@ -130,6 +132,26 @@ def export(folder: Path) -> Case:
     return Case("export 1,000 pictures", ours, check, Gate("faster", 4.0), peer=peer, tidy=tidy)
 
 
+def sharded(folder: Path) -> Case:
+    """A run of 2,000 small pictures, with the 1,000 they were made from, as webdataset shards in a folder."""
+    run, count = shards.made(folder / "runs", 2000), 2000
+    answer, place = answering(folder / "runs"), folder / "set"
+
+    def ours() -> None:
+        answer({"task": "export", "data": run.name, "format": "webdataset", "shard_size": 500, "output": str(place)})
+
+    def check() -> None:
+        ours()
+        listed = json.loads((place / "shards.json").read_text())["shards"]
+        assert sum(shard["samples"] for shard in listed) == count + shards.SOURCES
+        tidy()
+
+    def tidy() -> None:
+        shutil.rmtree(place, ignore_errors=True)
+
+    return Case("shards of 2,000 pictures", ours, check, Gate("seconds", 15.0), tidy=tidy)
+
+
 def page(folder: Path) -> Case:
     """`python app.py` until it says it is healthy and answers with the page, against `import gradio` alone."""
     answers: list[bytes] = []
@@ -215,6 +237,7 @@ def cpu() -> dict[str, Callable[[Path], Case]]:
         "png": png,
         "photograph": photograph,
         "export": export,
+        "shards": sharded,
         "page": page,
         **diffusion.CPU,
         **training.CPU,

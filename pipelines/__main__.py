@@ -16,7 +16,7 @@ from getpass import getpass
 from pathlib import Path
 from typing import Any
 
-from pipelines.core import device, intake, presets, requests
+from pipelines.core import device, intake, presets, recipes, requests
 from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput, Cancelled, Problem
 from pipelines.core.queue import Queue, Row
@@ -125,7 +125,9 @@ def _run(chosen: argparse.Namespace) -> int:
     else:
         asked = [_table(chosen)]
     assets = Assets(chosen.runs)
-    ready = [intake.from_paths(requests.parse(one), assets) for one in asked]
+    beside = [Path(chosen.what).parent, Path()] if chosen.what.endswith(".json") else []
+    parsed = [requests.parse(recipes.brought(one, assets, beside)) for one in asked]
+    ready = [one if recipes.waits(one) else intake.from_paths(one, assets) for one in parsed]
     codes = []
     if int(os.environ.get("RANK", "0")):
         return _compute_along(chosen, ready)
@@ -133,7 +135,8 @@ def _run(chosen: argparse.Namespace) -> int:
 
     with Worker(chosen.runs, _device(chosen), ()) as worker:
         told = _stop_on_signal(worker)
-        for request in ready:
+        for one in ready:
+            request = intake.from_paths(one, assets) if recipes.waits(one) else one
             row = worker.queue.get(worker.queue.submit(request, owner=worker.owner))
             codes.append(_ended(_to_its_end(worker, row, told), chosen.runs))
             if told.is_set():

@@ -52,6 +52,7 @@ PROPER = {
     "sagemaker": "SageMaker Ground Truth",
     "matlab": "MATLAB",
     "imagefolder": "Hugging Face imagefolder",
+    "webdataset": "webdataset",
     "packed": "Flawsmith",
     "voc": "Pascal VOC",
     "yolo": "YOLO",

@@ -250,7 +250,7 @@ def plan(leaves: Sequence[Leaf], export: requests.Export) -> Plan:
     parts: Counter[splits.Part] = Counter(dict.fromkeys(splits.PARTS, 0))
     for leaf in leaves:
         parts[dealt[leaf.origin]] += leaf.count
-    tree = layouts.tree(layout, leaves, dealt, export.name, pairs=export.pairs)
+    tree = layouts.tree(layout, leaves, dealt, export.name, pairs=export.pairs, shard_size=export.shard_size)
     return Plan(tree, parts, tuple(splits.shortfalls(dealt, groups, shares)))
 
 

@@ -27,7 +27,7 @@ def pins(*names: str) -> dict[str, str]:
     for name in names:
         for line in read(name).splitlines():
             if line and not line.startswith("#"):
-                pinned = re.fullmatch(r"([A-Za-z0-9._-]+)==([A-Za-z0-9.+!]+)", line)
+                pinned = re.fullmatch(r"([A-Za-z0-9._-]+)(?:\[[a-z]+\])?==([A-Za-z0-9.+!]+)", line)
                 assert pinned, f"{name} does not pin: {line}"
                 assert normal(pinned[1]) not in found, f"{name} names {pinned[1]} twice"
                 found[normal(pinned[1])] = pinned[2]
@@ -40,7 +40,7 @@ def targets() -> set[str]:
 
 @pytest.mark.parametrize(
     ("folders", "files"),
-    [(("app", "studio", "pipelines"), ("requirements.txt",)), (("bench", "tests"), BOTH)],
+    [(("app", "studio", "pipelines"), ("requirements.txt", "requirements-scale.txt")), (("bench", "tests"), BOTH)],
     ids=["what runs", "what measures and tests"],
 )
 def test_every_direct_import_is_a_pinned_requirement(folders: tuple[str, ...], files: tuple[str, ...]) -> None:
@@ -59,6 +59,7 @@ def test_every_requirement_is_pinned_alike_in_the_lock() -> None:
     asked, locked = pins(*BOTH), pins("requirements.lock")
     assert {name: locked.get(name) for name in asked} == asked
     assert locked["opencv-python"] == locked["opencv-python-headless"]
+    assert pins("requirements-scale.txt").items() <= asked.items()
 
 
 def test_what_is_installed_is_what_the_lock_says() -> None:

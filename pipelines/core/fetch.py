@@ -144,6 +144,16 @@ def _online() -> Iterator[None]:
             utils.enable_progress_bars()
 
 
+def fingerprint(base: Published) -> str:
+    """One sha256 over those of all files of a base, as its fetch found them; "" where none were fetched.
+
+    Raises BadInput where what was written down is damaged.
+    """
+    recorded = _recorded(base.folder)
+    known = "".join(f"{one.get('sha256', '')}  {name}\n" for name, one in sorted(recorded.items()))
+    return hashlib.sha256(known.encode()).hexdigest() if recorded else ""
+
+
 def _recorded(folder: Path) -> dict[str, dict[str, Any]]:
     """What an earlier fetch wrote down of each file."""
     path = folder / RECORD

@@ -146,6 +146,12 @@ def sweep(folder: Path) -> None:
             left.unlink(missing_ok=True)
 
 
+def sync(path: Path) -> None:
+    """Make what was written into a file survive a power cut."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Make renames in `folder` survive a power cut."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

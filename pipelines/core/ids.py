@@ -6,6 +6,8 @@ import secrets
 import time
 
 RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}")
+MADE = re.compile(r"made-[0-9a-f]{20}(\.\d{1,5})?")
+"""A run by what was asked of it, in a recipe: the newest that was made so, or `.2` the one before, and so on."""
 ASSET = re.compile(r"asset-[0-9a-f]{20}")
 
 

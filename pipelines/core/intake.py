@@ -16,6 +16,7 @@ from pipelines.core import (
     ids,
     library,
     projects,
+    recipes,
     requests,
     trainings,
     unfold,
@@ -47,7 +48,9 @@ def from_paths(request: Request, assets: Assets) -> Request:
     ready = _changed(request, _knowing_adapters(take, assets), assets)
     if isinstance(ready, requests.Export):  # the worker that takes it up may stand in another folder
         data = tuple(str(Path(one).resolve()) if Path(one).is_dir() else one for one in ready.data)
-        output = str(Path(ready.output).resolve()) if ready.output is not None else None
+        output = ready.output
+        if output is not None and "://" not in output:
+            output = str(Path(output).resolve())
         return ready.model_copy(update={"data": data, "output": output})
     if isinstance(ready, requests.Pack) and ready.output is not None:
         return ready.model_copy(update={"output": str(Path(ready.output).resolve())})
@@ -57,9 +60,9 @@ def from_paths(request: Request, assets: Assets) -> Request:
 def from_web(data: Mapping[str, Any], assets: Assets) -> Request:
     """A request that came over HTTP: files are asset ids (or `RUN/images/00000.png`), never paths.
 
-    Raises BadInput, Missing.
+    One of a recipe names files by name and sha256, and runs by what was asked of them. Raises BadInput, Missing.
     """
-    request = requests.parse(data)
+    request = requests.parse(recipes.brought(data, assets))
 
     def take(field: str, kind: FileKind, value: str) -> str:
         if ids.ASSET.fullmatch(value):
@@ -108,6 +111,8 @@ def _unfolded(request: Request, assets: Assets, *, paths: bool) -> Request:
     if isinstance(request, requests.Painting) and request.examples is not None:
         examples = datasets.named(request.examples, assets.runs, "examples", paths=paths)
         return request.model_copy(update={"examples": examples})
+    if isinstance(request, requests.Export):
+        return recipes.found(request, assets)
     if isinstance(request, requests.Check):
         return request.model_copy(update={"data": datasets.named(request.data, assets.runs, "data", paths=paths)})
     return request

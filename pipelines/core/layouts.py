@@ -10,6 +10,11 @@ from dataclasses import dataclass
 
 from pipelines.core.splits import PARTS, Part
 
+CARD = ("README.md", "recipe.json", "sheet.jpg")
+"""What lies in every data set, whatever its layout: what it is, how to make it again, what it looks like."""
+SHARD = 1000
+SHARD_LIST = "shards.json"
+
 SEVERAL = "combined"
 """What a picture with defects of more than one kind goes by, as in the original MVTec AD."""
 
@@ -60,6 +65,8 @@ class Layout:
     """The folder where the good picture lies beside each picture, by its name; empty: it is among them."""
     needs_good: bool = False
     """The layout is nothing without good pictures, whether pairs are asked for or not."""
+    sharded: bool = False
+    """Lies in shards of so many pictures; their tables, not pairs.csv, say which good picture is whose."""
     one_mask: bool = False
     """A picture has one mask for all that is wrong with it, and a kind as a whole."""
     loses: str = ""
@@ -76,19 +83,27 @@ def filed(defects: Sequence[str]) -> str:
     return shown(defects) if defects else NORMAL
 
 
-def tree(layout: Layout, leaves: Sequence[Leaf], dealt: Mapping[str, Part], product: str, *, pairs: bool) -> Tree:
+def tree(
+    layout: Layout,
+    leaves: Sequence[Leaf],
+    dealt: Mapping[str, Part],
+    product: str,
+    *,
+    pairs: bool,
+    shard_size: int = SHARD,
+) -> Tree:
     """Folders and files of the data set that these pictures become. `dealt` says which part an origin goes to."""
     with_good = pairs or layout.needs_good
     goods = dict.fromkeys(leaf.origin for leaf in leaves if leaf.sourced) if with_good else {}
     entries = [(leaf, dealt[leaf.origin]) for leaf in leaves]
     if not layout.beside:
         entries += [(Leaf(origin, (), areas=0), dealt[origin]) for origin in goods]
-    found = layout.places(entries, product)
+    found = _shards(entries, shard_size) if layout.sharded else layout.places(entries, product)
     if layout.beside and with_good:
         found[layout.beside] += sum(leaf.count for leaf in leaves if leaf.sourced)
-    if not layout.beside and pairs:
+    if pairs and not layout.beside and not layout.sharded:
         found["pairs.csv"] = 1
-    found["README.md"] = 1
+    found.update(CARD)
     return Tree({place: count for place, count in found.items() if count})
 
 
@@ -200,6 +215,19 @@ def _captioned(entries: Dealt, product: str) -> Tree:
     return found
 
 
+def _shards(entries: Dealt, size: int = SHARD) -> Tree:
+    counts = Counter[Part]()
+    for leaf, part in entries:
+        counts[part] += leaf.count
+    shards = [shard_name(part, number) for part in PARTS for number in range(-(-counts[part] // size))]
+    return Tree({**{f"{name}.tar": 1 for name in shards}, "manifest/": len(shards), SHARD_LIST: 1})
+
+
+def shard_name(part: Part, number: int) -> str:
+    """Without ending."""
+    return f"{part}-{number:06d}"
+
+
 def _lists() -> Tree:
     """A list of pictures for each part, in layouts that have no parts of their own."""
     return Tree(f"{part}.txt" for part in PARTS)
@@ -256,4 +284,5 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "imagefolder": Layout("imagefolder of Hugging Face", _imagefolder, one_mask=True),
     "captioned": Layout("pictures with captions", _captioned, loses="captions say what is seen: there are no masks"),
+    "webdataset": Layout("webdataset shards", lambda entries, product: _shards(entries), sharded=True),
 }

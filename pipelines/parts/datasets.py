@@ -3,8 +3,9 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.core import files, runs
 from pipelines.core.assets import Assets
@@ -65,12 +66,60 @@ class Sample:
         return self.source.sha256 if self.source else self.group or f"{self.run}/{stem}"
 
 
-def load_runs(data: Sequence[str], root: Path, *, kept_only: bool, only: Sequence[str] = ()) -> list[Sample]:
+class Glance(NamedTuple):
+    """What is known of a picture without opening a file of it; as `Sample` says."""
+
+    origin: str
+    defects: tuple[str, ...]
+    source: Source | None
+    base: Any
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which pictures of a run leave, by their stems."""
+
+    kept_only: bool = False
+    """Only what was kept in review; what was discarded or deleted never leaves."""
+    only: frozenset[str] | None = None
+    without: frozenset[str] = frozenset()
+
+
+class Line(NamedTuple):
+    """A picture as its run's manifest has it."""
+
+    number: int
+    """From 1 on."""
+    offset: int
+    """Where the line begins, in bytes."""
+    row: dict[str, Any]
+
+    @property
+    def stem(self) -> str:
+        return str(self.row["file"]).removeprefix("images/").removesuffix(".png")
+
+
+def load_runs(
+    data: Sequence[str], root: Path, *, kept_only: bool, only: Sequence[str] = (), without: Sequence[str] = ()
+) -> list[Sample]:
     """The samples of runs, in the order asked and made. `data` are ids of runs in `root`, or run folders elsewhere.
 
     What was discarded or deleted in review stays out; with `kept_only` so does what nobody judged; with `only`
-    ("RUN/00000") so does every picture it does not name. Raises Missing, BadInput.
+    ("RUN/00000") so does every picture it does not name, and what `without` names in any case.
+
+    Raises Missing, BadInput.
     """
+    wanted = choose(data, root, kept_only=kept_only, only=only, without=without)
+    samples = [sample for folder, which in wanted.items() for sample in load_run(folder, which)]
+    if not samples:
+        raise nothing(wanted)
+    return samples
+
+
+def choose(
+    data: Sequence[str], root: Path, *, kept_only: bool, only: Sequence[str] = (), without: Sequence[str] = ()
+) -> dict[Path, Wanted]:
+    """The runs' folders, and what of each leaves, as `load_runs` takes it. Raises Missing, BadInput."""
     folders: dict[Path, str] = {}
     for name in data:
         folder = _folder(name, root)
@@ -79,38 +128,65 @@ def load_runs(data: Sequence[str], root: Path, *, kept_only: bool, only: Sequenc
                 f"data names the run {folder.name} twice, as {folders[folder]!r} and {name!r}: leave one out", "data"
             )
         folders[folder] = name
-    wanted = {folder: {stem for run, stem in map(_picture, only) if run == folder.name} for folder in folders}
     strangers = sorted({run for run, _ in map(_picture, only)} - {folder.name for folder in folders})
     if strangers:
         raise BadInput(
             f"only: data does not name the run {strangers[0]}: add it there, or leave its pictures out", "only"
         )
-    samples = [
-        sample
-        for folder in folders
-        for sample in load_run(folder, kept_only=kept_only, only=wanted[folder] if only else None)
-    ]
-    if not samples:
-        named = ", ".join(folder.name for folder in folders)
-        reason = (
-            "nothing was kept in review: keep some pictures, or export with kept_only = false"
-            if kept_only
-            else "the pictures named are discarded, or not there: keep some of them, or name others"
-            if only
-            else ("every picture was discarded, or none is finished: generate some first")
+    named, barred = _by_run(only), _by_run(without)
+    return {
+        folder: Wanted(
+            kept_only,
+            frozenset(named.get(folder.name, ())) if only else None,
+            frozenset(barred.get(folder.name, ())),
         )
-        raise BadInput(f"there is nothing to export from {named}: {reason}", "data")
-    return samples
+        for folder in folders
+    }
 
 
-def load_run(folder: Path, *, kept_only: bool = False, only: set[str] | None = None) -> Iterator[Sample]:
-    """The samples of one run's folder, of the stems in `only` where that is given. Raises Missing, BadInput."""
+def nothing(wanted: Mapping[Path, Wanted]) -> BadInput:
+    """Why no picture of these runs leaves."""
+    named = ", ".join(folder.name for folder in wanted)
+    reason = (
+        "nothing was kept in review: keep some pictures, or export with kept_only = false"
+        if any(which.kept_only for which in wanted.values())
+        else "the pictures named are discarded, or not there: keep some of them, or name others"
+        if any(which.only is not None for which in wanted.values())
+        else ("every picture was discarded, or none is finished: generate some first")
+    )
+    return BadInput(f"there is nothing to export from {named}: {reason}", "data")
+
+
+def load_run(folder: Path, wanted: Wanted | None = None) -> Iterator[Sample]:
+    """The samples of one run's folder that leave. Raises Missing, BadInput."""
+    for line, leaves in lines(folder, wanted or Wanted()):
+        if leaves:
+            yield sample(folder, line)
+
+
+def lines(folder: Path, wanted: Wanted) -> Iterator[tuple[Line, bool]]:
+    """Each picture of a run's manifest, and whether it leaves; one at a time. Raises BadInput."""
     verdicts = runs.verdicts(folder)
-    for number, row in _rows(folder / "manifest.jsonl"):
-        stem = str(row["file"]).removeprefix("images/").removesuffix(".png")
-        verdict = verdicts.get(stem)
-        if (verdict == "kept" or (verdict is None and not kept_only)) and (only is None or stem in only):
-            yield _sample(folder, number, row)
+    for line in _lines(folder / "manifest.jsonl"):
+        stem, verdict = line.stem, verdicts.get(line.stem)
+        judged = verdict == "kept" or (verdict is None and not wanted.kept_only)
+        named = (wanted.only is None or stem in wanted.only) and stem not in wanted.without
+        yield line, judged and named
+
+
+def line_at(folder: Path, number: int, offset: int) -> Line:
+    """The line that begins there. Raises BadInput."""
+    path = folder / "manifest.jsonl"
+    with path.open("rb") as file:
+        file.seek(offset)
+        return Line(number, offset, _row(path, number, file.readline()))
+
+
+def _by_run(pictures: Sequence[str]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for run, stem in map(_picture, pictures):
+        found.setdefault(run, set()).add(stem)
+    return found
 
 
 def _picture(name: str) -> tuple[str, str]:
@@ -131,20 +207,32 @@ def _folder(name: str, root: Path) -> Path:
     return folder.resolve()
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise _broken(path, number, f"is not JSON ({error.msg})") from error
-        if not isinstance(row, dict) or not isinstance(row.get("file"), str):
-            raise _broken(path, number, "names no file")
-        yield number, row
+def _lines(path: Path) -> Iterator[Line]:
+    """Without what a batch set aside, which no manifest should name."""
+    offset = 0
+    with path.open("rb") as file:
+        for number, text in enumerate(file, start=1):
+            row = _row(path, number, text)
+            if runs.ASIDE not in row:
+                yield Line(number, offset, row)
+            offset += len(text)
 
 
-def _sample(folder: Path, number: int, row: Mapping[str, Any]) -> Sample:
-    manifest = folder / "manifest.jsonl"
+def _row(path: Path, number: int, text: bytes) -> dict[str, Any]:
+    try:
+        row = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise _broken(path, number, f"is not JSON ({error.msg})") from error
+    if not isinstance(row, dict) or not isinstance(row.get("file"), str):
+        raise _broken(path, number, "names no file")
+    return row
 
+
+def sample(folder: Path, line: Line) -> Sample:
+    """A picture of a run, whose files are all there. Raises Missing, BadInput."""
+    manifest, number, row = folder / "manifest.jsonl", line.number, line.row
+
+    @cache  # a single area is the whole mask, and would be looked for twice
     def path(file: str) -> Path:
         found = files.inside(folder, file)
         if not found.is_file():
@@ -166,9 +254,28 @@ def _sample(folder: Path, number: int, row: Mapping[str, Any]) -> Sample:
         raise _broken(manifest, number, f"is not as a run writes it ({error})") from error
     if mask is not None and not regions:
         raise _broken(manifest, number, "lists no region")
-    facts = {key: row[key] for key in ("seed", "base", "caption", "scores") if key in row}
+    facts: dict[str, Any] = {key: row[key] for key in ("seed", "base", "caption", "scores") if key in row}
+    return Sample(folder.name, image, mask, regions, found, facts, _group(row))
+
+
+def glance(folder: Path, line: Line) -> Glance:
+    """What deals a picture, read from its line alone: no file is looked for. Raises BadInput."""
+    row = line.row
+    try:
+        source = row.get("source")
+        found = Source(folder.parent, source["asset"], source["name"], source["sha256"]) if source else None
+        defects = tuple(dict.fromkeys(str(region["defect"]) for region in row["regions"]))
+    except KeyError as error:
+        raise _broken(folder / "manifest.jsonl", line.number, f"lacks {error.args[0]!r}") from error
+    except (TypeError, AttributeError) as error:
+        raise _broken(folder / "manifest.jsonl", line.number, f"is not as a run writes it ({error})") from error
+    origin = found.sha256 if found else _group(row) or f"{folder.name}/{line.stem}"
+    return Glance(origin, defects, found, row.get("base"))
+
+
+def _group(row: Mapping[str, Any]) -> str:
     cut = row.get("cut")
-    return Sample(folder.name, image, mask, regions, found, facts, str(cut["sha256"]) if isinstance(cut, dict) else "")
+    return str(cut["sha256"]) if isinstance(cut, dict) else ""
 
 
 def _broken(path: Path, number: int, what: str) -> BadInput:

@@ -18,7 +18,7 @@ from pipelines.core.models import Models
 from pipelines.core.queue import Owner, Queue
 from pipelines.core.requests import Export, Split
 from pipelines.core.runs import Run
-from pipelines.dataset import export
+from pipelines.dataset import dealing, export
 from pipelines.parts import targets
 from pipelines.parts.datasets import load_runs
 from pipelines.parts.exporters import EXPORTERS
@@ -288,7 +288,7 @@ def test_a_place_that_cannot_be_written_is_named(runs: Path, ten: list[str]) -> 
 def test_no_room_is_found_before_anything_is_written(
     runs: Path, ten: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "RESERVE_BYTES", 2**62)
+    monkeypatch.setattr(dealing, "RESERVE_BYTES", 2**62)
     with pytest.raises(DiskFull, match=r"needs about .* free"):
         done(runs, ten, output=str(tmp_path / "out"))
     assert not (tmp_path / "out").exists()

@@ -28,6 +28,7 @@ Format = Literal[
     "matlab",
     "imagefolder",
     "captioned",
+    "webdataset",
 ]
 FORMATS: tuple[Format, ...] = get_args(Format)
 
@@ -66,26 +67,49 @@ class Export(Request):
     only: tuple[str, ...] = Field(
         (), max_length=MOST_NAMED, description="Only these pictures of them, as RUN/00000; empty = all"
     )
+    without: tuple[str, ...] = Field(
+        (), max_length=MOST_NAMED, description="All of them but these pictures, as RUN/00000"
+    )
     format: Format = Field("mvtec", description="Layout of the data set")
     segmentation: Literal["rle", "polygon"] = Field(
         "rle", description="How COCO holds a mask: exact run lengths, or outlines"
     )
     output: Annotated[str, Field(min_length=1)] | None = Field(
-        None, description="A folder, or a name that ends in .zip; empty = a ZIP in the run's folder"
+        None,
+        description="A folder, or a name that ends in .zip; for a webdataset also an address such as s3://bucket/name;"
+        " empty = a ZIP in the run's folder",
     )
     name: str = Field(
         "product", min_length=1, max_length=64, description="Name of the product, the category in the MVTec tree"
     )
     split: Split = Field(Split(), description="Shares for train, val and test")
+    shard_size: int = Field(1000, ge=1, le=100_000, description="How many pictures lie in one shard of a webdataset")
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Which sources go where")
     pairs: bool = Field(True, description="Also export the good pictures they were made from, and say which is whose")
 
     @model_validator(mode="after")
     def _names_pictures(self) -> Self:
-        for picture in self.only:
-            if not PICTURE.fullmatch(picture):
-                raise ValueError(f"only: {picture!r} is no picture: write RUN/00000, the run's name and the picture's")
+        for field, names in (("only", self.only), ("without", self.without)):
+            for picture in names:
+                if not PICTURE.fullmatch(picture):
+                    raise ValueError(
+                        f"{field}: {picture!r} is no picture: write RUN/00000, the run's name and the picture's"
+                    )
         return self
+
+    @model_validator(mode="after")
+    def _goes_there(self) -> Self:
+        if self.output is not None and "://" in self.output and self.format != "webdataset":
+            raise ValueError(
+                f"output: only a webdataset goes to an address; for {self.format} name a folder or a .zip instead of"
+                f" {self.output}"
+            )
+        return self
+
+    @property
+    def in_shards(self) -> bool:
+        """Whether it is written shard by shard, each committed by itself, and not packed at once."""
+        return self.format == "webdataset" and self.output is not None and not self.output.lower().endswith(".zip")
 
     def priority(self) -> int:
         return 5

@@ -20,6 +20,7 @@ from pipelines.parts.exporters import (
     sagemaker,
     visa,
     voc,
+    webdataset,
     yolo,
 )
 from pipelines.parts.exporters.book import Book, Entry, File, Files
@@ -53,4 +54,5 @@ EXPORTERS: dict[str, Exporter] = {
     "matlab": Exporter(LAYOUTS["matlab"], matlab.save),
     "imagefolder": Exporter(LAYOUTS["imagefolder"], imagefolder.save),
     "captioned": Exporter(LAYOUTS["captioned"], captioned.save),
+    "webdataset": Exporter(LAYOUTS["webdataset"], webdataset.save),
 }

@@ -8,9 +8,9 @@ import io
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -66,6 +66,11 @@ class Book:
     """Sorted; a class's number is its place here."""
     segmentation: Literal["rle", "polygon"] = "rle"
     pairs: bool = True
+    shard_size: int = 1000
+    goods: Mapping[Source, str] = field(default_factory=dict)
+    """The stem of each good picture that leaves beside what was made from it."""
+    models: Mapping[str, str] = field(default_factory=dict)
+    """The sha256 of each base's weights, as far as it is known."""
 
     def number(self, defect: str) -> int:
         return self.classes.index(defect)

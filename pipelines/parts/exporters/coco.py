@@ -62,5 +62,10 @@ def _one(entry: Entry, book: Book) -> tuple[File, dict[str, Any], list[dict[str,
 def _segmentation(mask: np.ndarray, book: Book) -> dict[str, Any] | list[list[int]]:
     if book.segmentation == "polygon":
         return [line.astype(int).ravel().tolist() for line in polygons(mask, 0, 1)]
+    return run_lengths(mask)
+
+
+def run_lengths(mask: np.ndarray) -> dict[str, Any]:
+    """bool HxW as COCO's compressed run lengths, as pycocotools decodes them."""
     coded = rle.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {"size": [int(side) for side in coded["size"]], "counts": coded["counts"].decode("ascii")}

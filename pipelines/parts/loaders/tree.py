@@ -36,7 +36,8 @@ def pictures(folder: Path, *, below: bool = False) -> list[Path]:
     if not folder.is_dir():
         return []
     found = folder.rglob("*") if below else folder.iterdir()
-    return sorted(path for path in found if is_picture(path) and not hidden(path, folder) and not path.is_dir())
+    wanted = (path for path in found if is_picture(path) and not hidden(path, folder) and not path.is_dir())
+    return sorted(path for path in wanted if not _is_sheet(path))
 
 
 def is_picture(path: Path) -> bool:
@@ -45,6 +46,11 @@ def is_picture(path: Path) -> bool:
 
 def hidden(path: Path, root: Path) -> bool:
     return any(name.startswith(".") for name in path.relative_to(root).parts)
+
+
+def _is_sheet(path: Path) -> bool:
+    """Whether it shows what lies in an export of ours, beside its card."""
+    return path.name == "sheet.jpg" and (path.parent / "recipe.json").is_file()
 
 
 def folders(folder: Path) -> list[Path]:
