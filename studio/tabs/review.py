@@ -55,6 +55,7 @@ def build(context: Context, page: Page) -> None:
     _pages(page.say, gallery, parts, show)
     _judging(context, page.say, gallery, parts, show)
     _closer(context, page, gallery, parts)
+    _run(page, gallery, parts, show)
     _export(context, gallery, page, parts)
 
 
@@ -187,7 +188,7 @@ def _closer(context: Context, page: Page, gallery: Gallery, parts: Parts) -> Non
 
     def sent(order: Any) -> list[Any]:
         """What another tab hands over: a result, to be looked at among the others of its run."""
-        if not isinstance(order, dict) or order.get("to") != send.REVIEW:
+        if not isinstance(order, dict) or order.get("to") != send.REVIEW or not order.get("stem"):
             return [gr.skip(), gr.skip()]
         with watch.refusals(say):
             found = review.of_run(context, say, gallery, str(order.get("run")), str(order.get("stem")))
@@ -199,6 +200,36 @@ def _closer(context: Context, page: Page, gallery: Gallery, parts: Parts) -> Non
     parts.compare.leave(lambda: gr.Tabs(selected=PICTURES), None, parts.stages, **QUIET)
     page.sent.change(sent, page.sent, [parts.compare, parts.stages], **QUIET)
     send.wire(context, page, parts.compare, start=True)
+
+
+def _run(page: Page, gallery: Gallery, parts: Parts, show: Callable[..., Any]) -> None:
+    """All that a run has made, as another tab asks for it: the filter is set to that run, and to nothing else."""
+    say = page.say
+
+    def one_run(order: Any) -> list[Any]:
+        asked = str(order["run"]) if _asks_for_run(order) else ""
+        if not asked:
+            return [gr.skip()] * (len(parts.filter) + 1)
+        gallery.refresh()
+        runs = review.choices(gallery, say)["run"]
+        known = runs if asked in [value for _, value in runs] else [*runs, (asked, asked)]
+        empty = [gr.update(value=value) for value in ("", "", "")]
+        bounds = [gr.update(value=None) for _ in parts.ranges[:2]] + [gr.update(value="") for _ in parts.ranges[2:]]
+        return [*empty, gr.update(choices=known, value=asked), *bounds, gr.Tabs(selected=PICTURES)]
+
+    def listed(order: Any, *values: Any) -> Any:
+        if not _asks_for_run(order):
+            return gr.skip()
+        with watch.refusals(say):
+            return review.page(gallery, say, wanted(values))
+
+    set_to = page.sent.change(one_run, page.sent, [*parts.filter, parts.stages], **QUIET)
+    show(set_to.success(listed, [page.sent, *parts.filter], parts.grid, **QUIET).success)
+
+
+def _asks_for_run(order: Any) -> bool:
+    to_here = isinstance(order, dict) and order.get("to") == send.REVIEW
+    return bool(to_here and order.get("run") and not order.get("stem"))
 
 
 def _preview(context: Context, say: Language, gallery: Gallery, parts: Parts) -> Callable[..., Any]:
