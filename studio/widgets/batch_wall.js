@@ -1,25 +1,34 @@
 // The pictures of a batch as they come, the last first, a page at a time; and one of them large. Shares the names of batch_open.js.
 
 const WALL = 48;
-let before = null, older = null, pictures = [], turn = 0, wall_of = "", looked = null; // before: where the page begins; null = the newest
+let before = null, older = null, pictures = [], turn = 0, wall_of = "", looked = null; // the picture that is large; before: where the page begins; null = the newest
 
-// The edge of a mask, drawn over the picture it belongs to.
+// The edge of a mask, a little outside of it so that the defect is seen, drawn over the picture it belongs to.
 function outline(canvas, address) {
   const mask = new Image();
   mask.onload = () => {
     const width = (canvas.width = mask.naturalWidth), height = (canvas.height = mask.naturalHeight), pen = canvas.getContext("2d", { willReadFrequently: true });
     pen.drawImage(mask, 0, 0);
-    const shown = pen.getImageData(0, 0, width, height), inside = new Uint8Array(width * height), { data } = shown, thick = Math.max(1, Math.round(width / 220));
-    for (let at = 0; at < inside.length; at += 1) inside[at] = data[at * 4] > 60 ? 1 : 0;
+    const { data } = pen.getImageData(0, 0, width, height), thick = Math.max(1, Math.round(width / 260));
+    const inside = Uint8Array.from({ length: width * height }, (_, at) => (data[at * 4] > 60 ? 1 : 0)), inner = grown(inside, width, height, 2 * thick), outer = grown(inner, width, height, thick);
     pen.clearRect(0, 0, width, height);
     pen.fillStyle = getComputedStyle(root).getPropertyValue("--amber");
-    for (let y = 0; y < height; y += 1) for (let x = 0; x < width; x += 1) {
-      const at = y * width + x;
-      if (inside[at] && !(x && inside[at - 1] && x < width - 1 && inside[at + 1] && y && inside[at - width] && y < height - 1 && inside[at + width])) pen.fillRect(x - (thick >> 1), y - (thick >> 1), thick, thick);
-    }
-    canvas.dataset.drawn = "1";
+    for (let at = 0; at < outer.length; at += 1) if (outer[at] && !inner[at]) pen.fillRect(at % width, Math.floor(at / width), 1, 1);
   };
   mask.src = address;
+}
+
+// A mask with every pixel that is at most so far from it, along rows and then along columns.
+function grown(mask, width, height, by) {
+  const spread = (from, count, length, step, stride) => {
+    const found = new Uint8Array(from.length);
+    for (let line = 0; line < count; line += 1) for (let at = 0, last = -Infinity, next = -by; at < length; at += 1) {
+      for (; next <= at + by && next < length; next += 1) if (next >= 0 && from[line * stride + next * step]) last = next;
+      if (last >= at - by) found[line * stride + at * step] = 1;
+    }
+    return found;
+  };
+  return spread(spread(mask, height, width, 1, width), width, height, width, 1);
 }
 
 const gate_of = (one) => (one.failed ? words.failed : one.aside ? words.gate_short[one.aside.gate] || one.aside.gate : "");
@@ -40,7 +49,7 @@ const called = (kind) => menu?.kinds[kind] || kind || words.whole_picture;
 
 function draw_outlines() {
   root.dataset.outline = held.outline ? "1" : "";
-  find("#batch-outline").checked = held.outline;
+  all(".bt-outline").forEach((box) => { box.checked = held.outline; });
   if (!held.outline) return;
   for (const box of all(".bt-tile")) {
     const one = pictures.find((each) => String(each.index) === box.dataset.index), canvas = box.querySelector("canvas");
@@ -77,16 +86,16 @@ const zoom = find(".bt-zoom");
 function enlarge(index) {
   looked = pictures.find((one) => one.index === index) || null;
   if (!looked) return;
-  const one = looked, scores = Object.entries(one.scores || {}), canvas = zoom.querySelector("canvas");
+  const one = looked, scores = Object.entries(one.scores || {}).filter(([name]) => words.scores[name]), canvas = zoom.querySelector("canvas");
   zoom.querySelector("h2").textContent = called(one.class);
   const reason = zoom.querySelector(".bt-reason"), why = one.failed || one.aside?.why || "";
   reason.hidden = !why;
   reason.textContent = why ? `${words.aside_state}: ${why}` : "";
   Object.assign(zoom.querySelector("img"), { src: one.file ? `${one.file}?side=1024` : "", hidden: !one.file, alt: called(one.class) });
   canvas.hidden = !one.mask || !held.outline;
-  canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+  canvas.width = 1; // empties it
   if (!canvas.hidden) outline(canvas, `${one.mask}?side=1024`);
-  const lines = [[words.number, whole(one.index + 1)], [words.attempt, whole(one.attempt + 1)], ...(one.source ? [[words.source, one.source]] : []), ...(one.seed === undefined ? [] : [[words.seed, String(one.seed)]]), ...scores.map(([name, value]) => [words.scores[name] || name, Number(value).toLocaleString(props.language, { maximumFractionDigits: 2 })])];
+  const lines = [[words.number, whole(one.index + 1)], [words.attempt, whole(one.attempt + 1)], ...(one.source ? [[words.source, one.source]] : []), ...(one.seed === undefined ? [] : [[words.seed, String(one.seed)]]), ...scores.map(([name, value]) => [words.scores[name], Number(value).toLocaleString(props.language, { maximumFractionDigits: 2 })])];
   zoom.querySelector("dl").replaceChildren(...lines.flatMap(([name, value]) => [made("dt", {}, name), made("dd", {}, value)]));
   find("[data-act=paint]").hidden = !one.file;
   find("[data-act=closer]").hidden = !one.file || Boolean(one.aside);
@@ -100,4 +109,4 @@ function step(by) { const next = pictures[pictures.indexOf(looked) + by]; if (ne
 zoom.addEventListener("click", (event) => { if (event.target === zoom) zoom.close(); });
 zoom.addEventListener("close", () => { find(`.bt-tile[data-index="${looked?.index}"]`)?.focus(); });
 zoom.addEventListener("keydown", (event) => { const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key]; if (by) { event.preventDefault(); step(by); } });
-find("#batch-outline").onchange = (event) => { held.outline = event.target.checked; keep(); draw_outlines(); };
+all(".bt-outline").forEach((box) => { box.onchange = () => { held.outline = box.checked; keep(); draw_outlines(); if (zoom.open) enlarge(looked.index); }; });
