@@ -1,4 +1,4 @@
-"""The Batch tab in Chromium: planned, looked at, made, found again after a refresh, stopped, taken up, reviewed, exported."""
+"""The Batch tab in Chromium: planned, looked at, made, found after a refresh, stopped, taken up, reviewed, exported."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from tests.studio import windows
 from tests.studio.conftest import Studio
 from tests.studio.serving import ask
 from tests.studio.test_axe import to, violations
-from tests.studio.test_page import go, open_sample, stroke
+from tests.studio.test_page import drag, go, open_sample
 
 pytestmark = [pytest.mark.browser, pytest.mark.long]
 MANY = 400
@@ -135,7 +135,7 @@ def test_from_a_plan_to_a_data_set(window: Any, studio: Studio) -> None:
 def test_what_is_painted_is_made_many_times(window: Any, studio: Studio) -> None:
     to(window, "paint")
     open_sample(window)
-    stroke(window)
+    drag(window, (-60, -20), (60, 20))
     window.click("#many")
     window.wait_for_selector(".bt-from >> text=As in Paint")
     assert window.is_checked("[name=batch-where][value=mine]")
