@@ -20,16 +20,16 @@ OF_AREA = ("severity", "light", "prompt", "padding_px", "feather_px", "look")
 USUAL = {name: Inpaint.model_fields[name].default for name in ("severity", "prompt", "padding_px", "feather_px")}
 
 
-def inpaint(context: Context, sent: Any, painting: Painting, held: Any) -> dict[str, Any]:
+def inpaint(context: Context, sent: Any, painting: Painting, held: Any, *, unpainted: bool = False) -> dict[str, Any]:
     """The Inpaint request, as data, of what was painted. An area without a choice of its own takes what the card shows.
 
     `sent` is what the canvas sent, with its notes; `painting` the same taken apart; `held` what the card holds.
-    Raises BadInput, Missing.
+    `unpainted`: also where nothing is painted, and then without a mask. Raises BadInput, Missing.
     """
     held = _table(held)
     common = _table(held.get("common"))
     asset = _opened(context, painting)
-    masks = _masks(context, painting, asset, held)
+    masks = _masks(context, painting, asset, held) if painting.areas or not unpainted else []
     menu.ready(str(common.get("base", "")))
     draws = bases.get(str(common.get("base", bases.DRAWN))).draws
     names = restore.COMMON if draws else (*restore.COMMON, *restore.DIFFUSED)
@@ -54,6 +54,13 @@ def control(context: Context, sent: Any, painting: Painting, held: Any) -> dict[
     asked["conditions"] = steering.conditions(common, steering.steering(common))
     together = _together(context, {} if whole else sent, held, masks, asked, _steered)
     return restore.again(together, _table(held.get("restored")))
+
+
+def area(choice: str, own: Path, task: str, draws: bool) -> dict[str, Any]:
+    """What is asked for an area of that defect, as its preset says: what is as usual is left out. Raises BadInput."""
+    found = _area({"defect": choice}, own, draws)
+    found = _steered(found) if task == "control" else _of_base(found, draws)
+    return {name: found[name] for name in (*OF_AREA, "defect") if name in found and found[name] != menu.START.get(name)}
 
 
 def tried(context: Context, sent: Any, painting: Painting, held: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pipelines.core import files, ids, images, presets, requests
+from pipelines.core import files, ids, images, presets, requests, runs
 from pipelines.core.assets import Asset
 from pipelines.core.errors import BadInput, Missing, Problem
 from pipelines.core.requests import Control, Inpaint, Painting, Region, Request
@@ -66,9 +66,15 @@ def of_run(context: Context, run: str, stem: str, product: str = "") -> Restored
 
 
 def picture_of(context: Context, run: str, stem: str) -> Path:
-    """Where the picture `stem` of a run is. Raises Missing, BadInput for a name that leads elsewhere."""
+    """Where the picture `stem` of a run is; one that was set aside, `aside/00001`, lies elsewhere.
+
+    Raises Missing, BadInput for a name that leads out of the run.
+    """
     folder = context.runs / context.queue.get(run).id
-    path = files.inside(folder, PurePosixPath("images", f"{stem}.png").as_posix())
+    kept = stem.removeprefix(f"{runs.ASIDE}/")
+    path = files.inside(
+        folder, PurePosixPath(*([runs.ASIDE] if kept != stem else []), "images", f"{kept}.png").as_posix()
+    )
     if not path.is_file():
         raise Missing(f"run {run} has no picture {stem[:80]}: it may have been deleted")
     return path

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pipelines.core import intake, layouts, requests, splits, trash
+from pipelines.core import files, images, intake, layouts, requests, splits, trash
 from pipelines.core.errors import BadInput, Missing, Problem
 from pipelines.core.gallery import Filter, Gallery, Picture
 from pipelines.core.layouts import LAYOUTS, Leaf
-from pipelines.core.requests import Dual, Painting, Text
+from pipelines.core.requests import Batch, Dual, Painting, Request, Text
 from pipelines.core.requests.dataset import MOST_NAMED
 from studio import menu, results
 from studio.context import Context
@@ -166,10 +166,18 @@ def facts(context: Context, say: Language, gallery: Gallery, id: str) -> dict[st
             {"name": say("facts.made"), "text": datetime.fromtimestamp(one.made).strftime("%Y-%m-%d %H:%M")},
             {"name": say("facts.run"), "text": one.run},
         ],
-        "request": intake.named(request.for_image(one.index), context.assets)
-        if isinstance(request, Painting | Text | Dual)
-        else asked,
+        "request": _made_by(context, one, request, asked),
     }
+
+
+def _made_by(context: Context, one: Picture, request: Request, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The request of this picture alone; of a batch, which may name a hundred thousand, the picture itself has it."""
+    if isinstance(request, Painting | Text | Dual):
+        return intake.named(request.for_image(one.index), context.assets)
+    if isinstance(request, Batch):
+        path = files.inside(context.runs / one.run, f"images/{one.stem}.png")
+        return images.read_request(path, path.name) or asked
+    return asked
 
 
 def _said(row: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from studio import theme, watch
 from studio.context import Context
 from studio.i18n import Language
 from studio.page import QUIET, Page
-from studio.tabs import adapters, caption, control, data, generate, models, paint, review, settings, train
+from studio.tabs import adapters, batch, caption, control, data, generate, models, paint, review, settings, train
 from studio.widgets import device, tour, widget
 
 TABS: dict[str, Callable[[Context, Page], None]] = {
@@ -21,6 +21,7 @@ TABS: dict[str, Callable[[Context, Page], None]] = {
     "paint": paint.build,
     "control": control.build,
     "generate": generate.build,
+    "batch": batch.build,
     "review": review.build,
     "models": models.build,
     "adapters": adapters.build,

@@ -260,6 +260,28 @@ class Queue:
                 db.execute("UPDATE item SET attempts=0 WHERE run=?", (run,))
         return self.get(run)
 
+    def reopen(self, run: str, forget: str = "", request: Request | None = None) -> Row:
+        """Put a run that is over back in line, also one that is done: for what it left open.
+
+        Items whose row has the key `forget` are forgotten, so that they are made again. `request` takes the place of
+        what was asked; what was made for the old one must be right for it too. Raises Missing, Problem.
+        """
+        with self.writing() as db:
+            row = _row(self._one(db, run))
+            if not row.over:
+                raise Problem(f"run {run} is not over yet: stop it first, or wait until it is done")
+            if forget:
+                db.execute("DELETE FROM item WHERE run=? AND json_type(row, ?) IS NOT NULL", (run, f'$."{forget}"'))
+            asked = request.model_dump_json() if request is not None else json.dumps(row.request, ensure_ascii=False)
+            db.execute(
+                "UPDATE run SET state='queued', stop=0, code=NULL, sentence=NULL, note='', ended=NULL, request=?,"
+                " host=NULL, pid=NULL, born=NULL, lease=NULL,"
+                " done=(SELECT count(*) FROM item WHERE run=? AND state='done') WHERE id=?",
+                (asked, run, run),
+            )
+            db.execute("UPDATE item SET attempts=0 WHERE run=?", (run,))
+        return self.get(run)
+
     # -- working
 
     def claim(self, owner: Owner, lanes: tuple[str, ...], above: int | None = None) -> Row | None:

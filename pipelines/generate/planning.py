@@ -46,7 +46,12 @@ class Plan:
         self._pairs = self._painted()
         self._order = {number: _shuffled(len(self._pairs), request.seed, number) for number in range(len(self.shares))}
         self._class, self._number = _dealt([one.share for one in self.shares], request.length())
-        self._whole = {id(one): _is_whole(request.sample(), one) for one in request.vary if not one.values}
+        self._whole = {
+            id(one): _is_whole(request.sample(share), one)
+            for share in request.classes
+            for one in request.varied(share)
+            if not one.values
+        }
 
     @property
     def shares(self) -> tuple[Share, ...]:
@@ -63,7 +68,7 @@ class Plan:
         number, k = self._class[slot], self._number[slot]
         share = self.shares[number]
         seed = _seed(self.request.seed, share.defect or "", number, k, attempt)
-        varied = self._varied(k, attempt, seed)
+        varied = self._varied(share, k, attempt, seed)
         facts: dict[str, Any] = {"slot": slot, "attempt": attempt, "class": share.defect or "", "number": k}
         facts |= {"varied": varied} if varied else {}
         given: dict[str, Any] = {**varied, "seed": seed}
@@ -118,23 +123,23 @@ class Plan:
             found += fitting
         return found
 
-    def _varied(self, k: int, attempt: int, seed: int) -> dict[str, Any]:
+    def _varied(self, share: Share, k: int, attempt: int, seed: int) -> dict[str, Any]:
         """The value of each parameter that differs. A second try draws by chance: the value may be what failed."""
         chance = np.random.default_rng(seed)
         found, step, ranges = {}, 1, 0
-        for one in self.request.vary:
+        for one in self.request.varied(share):
             free = one.how == "random" or attempt > 0
             if one.values:
-                place = int(chance.integers(len(one.values))) if free else k // step % len(one.values)
-                found[one.field] = one.values[place]
+                chosen = int(chance.integers(len(one.values))) if free else k // step % len(one.values)
+                found[one.field] = one.values[chosen]
                 step *= len(one.values)
                 continue
             assert one.low is not None
             assert one.high is not None
             ranges += 1
-            share = float(chance.random()) if free else (k + 0.5) * _leap(ranges) % 1
-            value = one.low + share * (one.high - one.low)
-            found[one.field] = math.floor(one.low + share * (one.high - one.low + 1)) if self._whole[id(one)] else value
+            place = float(chance.random()) if free else (k + 0.5) * _leap(ranges) % 1
+            value = one.low + place * (one.high - one.low)
+            found[one.field] = math.floor(one.low + place * (one.high - one.low + 1)) if self._whole[id(one)] else value
         return found
 
 

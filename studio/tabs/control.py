@@ -16,7 +16,7 @@ from studio import api, asking, canvas, menu, pictures, results, steering, watch
 from studio.context import Context
 from studio.i18n import Language
 from studio.page import QUIET, Page
-from studio.tabs import bring, paint, send, ship, which
+from studio.tabs import batch, bring, paint, send, ship, which
 from studio.widgets import FOLDER, widget
 from studio.widgets import compare as comparing
 
@@ -60,6 +60,7 @@ def build(context: Context, page: Page) -> None:
     send.wire(context, own, parts.compare)
     ship.wire(context, own, parts.compare, parts.out)
     _runs(context, own, parts)
+    batch.hand_over(context, page, parts.go, [parts.painted, parts.card], READ, asking.control)
     _maps(context, own, parts)
     _tried(context, own, parts)
 

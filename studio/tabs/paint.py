@@ -5,6 +5,7 @@ Draws the tab and wires it. What a run does, and where its files are, is known e
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -13,7 +14,7 @@ from studio import asking, canvas, menu, pictures, results, watch
 from studio.context import Context
 from studio.i18n import Language
 from studio.page import QUIET, Page
-from studio.tabs import bring, send, ship, which
+from studio.tabs import batch, bring, send, ship, which
 from studio.widgets import compare as comparing
 from studio.widgets import widget
 
@@ -46,6 +47,8 @@ def build(context: Context, page: Page) -> None:
     send.wire(context, page, parts.compare)
     ship.wire(context, page, parts.compare, parts.out)
     _runs(context, page, parts)
+    template = partial(asking.inpaint, unpainted=True)
+    batch.hand_over(context, page, parts.go, [parts.painted, parts.card], READ, template)
 
 
 def _draw(say: Language) -> Parts:

@@ -52,7 +52,7 @@ def build(context: Context, page: Page) -> None:
     """Draws the tab in the block that is open, and wires it."""
     gallery, parts = Gallery(context.runs), _draw(page.say)
     show = _preview(context, page.say, gallery, parts)
-    _pages(page.say, gallery, parts, show)
+    _pages(page, gallery, parts, show)
     _judging(context, page.say, gallery, parts, show)
     _closer(context, page, gallery, parts)
     _export(context, gallery, page, parts)
@@ -108,15 +108,25 @@ def wanted(values: Sequence[Any]) -> Filter:
     )
 
 
-def _pages(say: Language, gallery: Gallery, parts: Parts, show: Callable[..., Any]) -> None:
-    """Pages come by filter, by turning, and again when the tab is seen again."""
+def _pages(page: Page, gallery: Gallery, parts: Parts, show: Callable[..., Any]) -> None:
+    """Pages come by filter, by turning, and again when the tab is seen again; then also those of a run that another
+    tab asks for, with a filter for that run and nothing else.
+    """
+    say, taken = page.say, gr.State("")
 
     def first(*values: Any) -> dict[str, Any]:
         with watch.refusals(say):
             return review.page(gallery, say, wanted(values))
 
-    def arrive(*values: Any) -> list[Any]:
-        return [first(*values), *(gr.update(choices=found) for found in review.choices(gallery, say).values())]
+    def arrive(order: Any, before: str, *values: Any) -> list[Any]:
+        mine = _asks_for_run(order) and order["at"] != before
+        set_to = ["", "", "", str(order["run"]), None, None, "", "", "", ""] if mine else list(values)
+        changed: list[dict[str, Any]] = [{"value": value} if mine else {} for value in set_to]
+        for place, found in enumerate(review.choices(gallery, say).values(), start=1):
+            known = set_to[place] in [value for _, value in found]
+            changed[place]["choices"] = found if known or not mine else [*found, (set_to[place], set_to[place])]
+        stage = gr.Tabs(selected=PICTURES) if mine else gr.skip()
+        return [first(*set_to), *(gr.update(**one) for one in changed), stage, order["at"] if mine else before]
 
     def turn(event: gr.EventData, *values: Any) -> Any:
         with watch.refusals(say):
@@ -129,7 +139,8 @@ def _pages(say: Language, gallery: Gallery, parts: Parts, show: Callable[..., An
         with watch.refusals(say):
             return review.again(gallery, say, wanted(values), list(event.ids), at)
 
-    show(parts.grid.arrive(arrive, parts.filter, [parts.grid, *parts.menus], **QUIET).success)
+    shown = [parts.grid, *parts.filter, parts.stages, taken]
+    show(parts.grid.arrive(arrive, [page.sent, taken, *parts.filter], shown, **QUIET).success)
     parts.grid.turn(turn, parts.filter, parts.grid, **QUIET)
     parts.grid.back(back, [parts.at, *parts.filter], parts.grid, **QUIET)
     for control in [parts.verdict, *parts.menus]:
@@ -186,7 +197,11 @@ def _closer(context: Context, page: Page, gallery: Gallery, parts: Parts) -> Non
         return [found, gr.Tabs(selected=CLOSER)]
 
     def sent(order: Any) -> list[Any]:
-        """What another tab hands over: a result, to be looked at among the others of its run."""
+        """What another tab hands over: a result, to be looked at among the others of its run; or all of a run, which
+        the grid asks for when it is seen.
+        """
+        if _asks_for_run(order):
+            return [gr.skip(), gr.Tabs(selected=PICTURES)]
         if not isinstance(order, dict) or order.get("to") != send.REVIEW:
             return [gr.skip(), gr.skip()]
         with watch.refusals(say):
@@ -199,6 +214,11 @@ def _closer(context: Context, page: Page, gallery: Gallery, parts: Parts) -> Non
     parts.compare.leave(lambda: gr.Tabs(selected=PICTURES), None, parts.stages, **QUIET)
     page.sent.change(sent, page.sent, [parts.compare, parts.stages], **QUIET)
     send.wire(context, page, parts.compare, start=True)
+
+
+def _asks_for_run(order: Any) -> bool:
+    to_here = isinstance(order, dict) and order.get("to") == send.REVIEW
+    return bool(to_here and order.get("run") and not order.get("stem"))
 
 
 def _preview(context: Context, say: Language, gallery: Gallery, parts: Parts) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from studio import restore, shelf, watch
 from studio.context import Context
 from studio.page import QUIET, Page
 
-PAINT, CONTROL, GENERATE, REVIEW, DATA = "paint", "control", "generate", "review", "data"
+PAINT, CONTROL, GENERATE, BATCH, REVIEW, DATA = "paint", "control", "generate", "batch", "review", "data"
 
 
 def wire(context: Context, page: Page, compare: Any, *, start: bool = False) -> None:
@@ -40,6 +40,8 @@ def wire(context: Context, page: Page, compare: Any, *, start: bool = False) -> 
 
 
 def _whole(row: Row) -> bool:
+    if row.task == "batch":
+        return bool(row.request["template"]["task"] == "text")
     return row.task in ("text", "dual") or not (row.request.get("mask") or row.request.get("regions"))
 
 

@@ -1,7 +1,7 @@
 // Generate: says what it will do, or what is missing before it can; Ctrl+Enter presses it from anywhere on its tab. Knows what
 // the canvas and the card say of themselves; the server has the last word. element, props, trigger and watch come from gr.HTML.
 
-const button = element.querySelector(".go-button"), why = element.querySelector(".go-why"), failed = element.querySelector(".go-failed"), note = element.querySelector(".go-note");
+const button = element.querySelector(".go-button"), many = element.querySelector(".go-many"), why = element.querySelector(".go-why"), failed = element.querySelector(".go-failed"), note = element.querySelector(".go-note");
 const words = props.words, AGAIN_MS = 500;
 let pressed = 0, seen = false;
 
@@ -26,6 +26,7 @@ function draw() {
   if (why.textContent !== lacking) why.textContent = lacking;
   note.hidden = !said || busy || Boolean(lacking);
   if (note.textContent !== said) note.textContent = said;
+  many.hidden = busy || lacking === words.no_picture;
   failed.hidden = !sentence || busy;
   if (failed.textContent !== sentence) failed.textContent = sentence;
 }
@@ -34,6 +35,11 @@ button.addEventListener("click", () => {
   if (performance.now() - pressed < AGAIN_MS) return;
   pressed = performance.now();
   trigger("generate");
+});
+many.addEventListener("click", () => {
+  if (performance.now() - pressed < AGAIN_MS) return;
+  pressed = performance.now();
+  trigger("many");
 });
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || !button.offsetParent || document.querySelector("dialog[open]")) return;

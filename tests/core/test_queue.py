@@ -192,6 +192,21 @@ def test_resume_of_a_done_or_held_run_changes_nothing(queue: Queue) -> None:
     assert (queue.resume(done), queue.resume(held)) == before
 
 
+def test_a_run_that_is_over_is_reopened_without_what_failed(queue: Queue) -> None:
+    run, one = queue.submit(ask(3)), worker()
+    assert queue.claim(one, ("cpu",)) is not None
+    with pytest.raises(Problem, match="not over yet"):
+        queue.reopen(run)
+    for index, row in enumerate(({"file": "a"}, {"failed": "no room"}, {"file": "c"})):
+        queue.start_item(run, one, index)
+        queue.finish_item(run, one, index, row)
+    queue.end(run, one, "done")
+    again = queue.reopen(run, "failed", ask(4))
+    assert (again.state, again.done, again.request["num_images"]) == ("queued", 2, 4)
+    assert sorted(queue.finished(run)) == [0, 2]
+    assert queue.claim(one, ("cpu",)) is not None
+
+
 def test_resume_takes_over_from_a_host_that_is_gone(queue: Queue) -> None:
     run = queue.submit(ask(), owner=worker(1))
     queue._db.execute("UPDATE run SET lease=1")

@@ -150,6 +150,14 @@ def test_ranges_are_filled_evenly_and_lists_combine(tmp_path: Path, runs: Path) 
     assert len({*pairs}) == 4
 
 
+def test_a_class_may_differ_in_its_own_way(tmp_path: Path, runs: Path) -> None:
+    own = {"defect": "hole", "vary": [{"field": "severity", "low": 0.2, "high": 0.4}]}
+    vary = [{"field": "severity", "low": 0.8, "high": 1.0}]
+    plan = Plan(ready(tmp_path, runs, defects=[own, "stain"], vary=vary, count=20), Assets(runs))
+    found = [plan.wish(slot, 0).facts for slot in range(20)]
+    assert all((one["varied"]["severity"] < 0.5) == (one["class"] == "hole") for one in found)
+
+
 def test_no_second_try_repeats_the_first(tmp_path: Path, runs: Path) -> None:
     plan = Plan(ready(tmp_path, runs), Assets(runs))
     seeds = {plan.wish(slot, attempt).request.model_dump()["seed"] for slot in range(6) for attempt in range(4)}

@@ -27,17 +27,6 @@ def _named(value: Any) -> Any:
     return {"defect": value} if isinstance(value, str) else value
 
 
-class Share(Part):
-    """One class of the data set, and how much of it."""
-
-    defect: Defect | None = Field(None, description="Which defect; empty = pictures that are made whole")
-    share: float = Field(1.0, gt=0, le=1000, description="Its part of the pictures, beside the other classes' shares")
-    fields: dict[str, Any] = Field(
-        default_factory=dict, description="What of the template is different for it, such as severity or look"
-    )
-    place: dict[str, Any] = Field(default_factory=dict, description="What of `place` is different for it")
-
-
 class Vary(Part):
     """One parameter that differs from picture to picture."""
 
@@ -59,6 +48,20 @@ class Vary(Part):
         if self.low is not None and self.high is not None and self.low > self.high:
             raise ValueError(f"{self.field}: low {self.low:g} is above high {self.high:g}: swap them")
         return self
+
+
+class Share(Part):
+    """One class of the data set, and how much of it."""
+
+    defect: Defect | None = Field(None, description="Which defect; empty = pictures that are made whole")
+    share: float = Field(1.0, gt=0, le=1000, description="Its part of the pictures, beside the other classes' shares")
+    fields: dict[str, Any] = Field(
+        default_factory=dict, description="What of the template is different for it, such as severity or look"
+    )
+    place: dict[str, Any] = Field(default_factory=dict, description="What of `place` is different for it")
+    vary: tuple[Vary, ...] = Field(
+        (), max_length=32, description="Parameters that differ from picture to picture of this class alone"
+    )
 
 
 class Painted(Part):
@@ -209,10 +212,15 @@ class Batch(Request):
             put(data, name, value)
         return requests.parse(data)
 
+    def varied(self, share: Share) -> tuple[Vary, ...]:
+        """What differs from picture to picture of a class: what differs in all, and in its place what is said of it."""
+        own = {one.field for one in share.vary}
+        return (*(one for one in self.vary if one.field not in own), *share.vary)
+
     def sample(self, share: Share | None = None) -> Request:
         """Any picture's request, to see what it would be; its files stand open. Raises BadInput."""
         share = share or self.classes[0]
-        given: dict[str, Any] = {one.field: one.values[0] if one.values else one.low for one in self.vary}
+        given: dict[str, Any] = {one.field: one.values[0] if one.values else one.low for one in self.varied(share)}
         if self.paints:
             given |= {"image": PLANNED, "mask": PLANNED, "defect": share.defect}
         return self.asked(share, given)
