@@ -14,6 +14,7 @@ import psutil
 
 from pipelines import engine
 from pipelines.core import files, orders, requests, safeload, settings
+from pipelines.core.assets import Assets
 from pipelines.core.errors import Cancelled, DiskFull, LostLease, Problem, Quarantined
 from pipelines.core.models import Models
 from pipelines.core.owners import Owner
@@ -35,6 +36,7 @@ class Worker:
         safeload.check_environment()
         self.queue = Queue(runs)
         self.orders = orders.Orders(self.queue)
+        Assets(runs).sweep()
         self.models = Models(device, _budget(runs, device))
         self.vitals = Vitals(device, self.models)
         self.device = device

@@ -10,7 +10,8 @@ import json
 import os
 import secrets
 import shutil
-from contextlib import AbstractContextManager, nullcontext
+import time
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
@@ -20,6 +21,7 @@ from pipelines.core.errors import BadInput, Missing
 
 MAX_BYTES = 1_000_000_000
 BLOCK = 2**20
+FORGOTTEN_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,15 @@ class Assets:
     def has(self, id: str) -> bool:
         """Whether an asset of that id is kept."""
         return ids.ASSET.fullmatch(id) is not None and (self.folder / id / "asset.json").is_file()
+
+    def sweep(self, older_s: float = FORGOTTEN_S) -> None:
+        """Remove what killed processes left half-filled; what another one may be filling now stays."""
+        if not self.folder.is_dir():
+            return
+        for left in self.folder.glob(".*.tmp"):
+            with suppress(OSError):  # another process swept it too
+                if time.time() - left.stat().st_mtime > older_s:
+                    shutil.rmtree(left)
 
     def _measured(self, source: BinaryIO, name: str) -> tuple[int, str]:
         digest, size = hashlib.sha256(), 0

@@ -207,3 +207,17 @@ while True:
     for folder in kept:
         asset = Assets(runs).get(folder.name)
         assert hashlib.sha256(asset.path.read_bytes()).hexdigest() == asset.sha256
+
+
+def test_what_a_killed_process_left_half_filled_goes_when_it_is_old(tmp_path: Path) -> None:
+    store = Assets(tmp_path)
+    kept = store.put(b"kept", "kept.bin")
+    old, new = store.folder / f".{'a' * 16}.tmp", store.folder / f".{'b' * 16}.tmp"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "half").write_bytes(b"half")
+    os.utime(old, (0, 0))
+    store.sweep()
+    assert not old.exists()
+    assert new.exists()
+    assert store.get(kept.id).path.read_bytes() == b"kept"
