@@ -234,7 +234,8 @@ class Run:
 
     def commit(self, index: int, row: Mapping[str, Any]) -> None:
         """Commit an item whose files, if it has any, are on the disk."""
-        self._queue.finish_item(self.id, self._owner, index, dict(row))
+        done = len(self._finished) + (index not in self._finished)
+        self._queue.finish_item(self.id, self._owner, index, dict(row), done)
         self._finished.add(index)
 
     def rows(self) -> list[dict[str, Any]]:
