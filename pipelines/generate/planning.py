@@ -94,7 +94,8 @@ class Plan:
     def _where(self, number: int, k: int, seed: int) -> tuple[str, list[str], list[dict[str, Any]]]:
         """The source and the masks for it, as assets, and what is known of how each was laid."""
         order = self._order[number]
-        source, mask = self._pairs[order[k % len(order)]]
+        shifted = k + k // len(order)  # each round begins one later: no source meets the same value of a list each time
+        source, mask = self._pairs[order[shifted % len(order)]]
         if self._placings is None:
             assert mask is not None
             return source.id, [mask.id], []

@@ -158,6 +158,15 @@ def test_a_class_may_differ_in_its_own_way(tmp_path: Path, runs: Path) -> None:
     assert all((one["varied"]["severity"] < 0.5) == (one["class"] == "hole") for one in found)
 
 
+def test_every_source_meets_every_value(tmp_path: Path, runs: Path) -> None:
+    vary = [{"field": "strength", "values": [0.5, 1.0]}]
+    plan = Plan(ready(tmp_path, runs, defects=["hole"], vary=vary, count=8), Assets(runs))
+    met = [plan.wish(slot, 0).request.model_dump() for slot in range(8)]
+    pairs = [(one["image"], one["strength"]) for one in met]
+    assert {pairs.count(pair) for pair in pairs} == {2}
+    assert len({*pairs}) == 4
+
+
 def test_no_second_try_repeats_the_first(tmp_path: Path, runs: Path) -> None:
     plan = Plan(ready(tmp_path, runs), Assets(runs))
     seeds = {plan.wish(slot, attempt).request.model_dump()["seed"] for slot in range(6) for attempt in range(4)}
