@@ -4,17 +4,19 @@ What comes back comes in the order asked, whoever was quicker, and nothing that 
 fails is a row that says so, and one whose actor dies is made again by the next.
 """
 
-import pickle
+import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from pipelines.core.assets import Assets
-from pipelines.core.errors import Missing, Problem
+from pipelines.core.errors import DiskFull, Missing, Problem
 from pipelines.core.models import Models
 from pipelines.core.requests import Batch
+from pipelines.core.runs import Laid
 from pipelines.generate.planning import Plan
 from pipelines.generate.tries import Maker, Tried
+from pipelines.parts.gates import Reason
 
 Begin = Callable[[int], None]
 """Is told of an item before it is made; may raise to end all."""
@@ -27,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 RESTARTS = 1000
 """Of an actor over a night; each takes up what the one before it had not finished."""
 RETRIES = 3
+PROBLEMS: dict[str, type[Problem]] = {one.__name__: one for one in (Missing, DiskFull)}
 
 
 class Executor(Protocol):
@@ -91,10 +94,7 @@ class Ray:
         for row in rows.iter_rows():
             item = int(row["item"])
             begin(item)
-            found = pickle.loads(row["made"])
-            if isinstance(found, Problem):
-                raise found
-            yield item, found
+            yield item, unpacked(row["made"])
 
 
 class _Actor:
@@ -111,7 +111,37 @@ class _Actor:
             made = self._maker.make(int(row["item"]))
         except Problem as problem:
             made = problem
-        return {"item": row["item"], "made": pickle.dumps(made)}
+        return {"item": row["item"], "made": packed(made)}
+
+
+def packed(made: Tried | Problem) -> bytes:
+    """As bytes that hold no code: how long the facts are, the facts as JSON, the files one after the other."""
+    files: list[bytes] = []
+    if isinstance(made, Problem):
+        facts: dict[str, Any] = {"problem": type(made).__name__, "sentence": str(made)}
+    else:
+        facts = {"print": made.print, "trace": made.trace}
+        if made.reason is not None:
+            facts["reason"] = [made.reason.gate, made.reason.sentence]
+        if made.laid is not None:
+            files = list(made.laid.files.values())
+            facts |= {"row": made.laid.row, "files": {name: len(data) for name, data in made.laid.files.items()}}
+    head = json.dumps(facts).encode()
+    return b"".join([len(head).to_bytes(8, "big"), head, *files])
+
+
+def unpacked(data: bytes) -> Tried:
+    """Raises the problem where it holds one."""
+    start = 8 + int.from_bytes(data[:8], "big")
+    facts = json.loads(data[8:start])
+    if "problem" in facts:
+        raise PROBLEMS.get(facts["problem"], Problem)(facts["sentence"])
+    files = {}
+    for name, size in facts.get("files", {}).items():
+        files[name] = data[start : start + size]
+        start += size
+    laid = Laid(files, facts["row"]) if "row" in facts else None
+    return Tried(laid, facts["print"], Reason(*facts["reason"]) if "reason" in facts else None, facts["trace"])
 
 
 EXECUTORS: dict[str, Callable[[Plan, Models], Executor]] = {"local": Local, "ray": Ray}

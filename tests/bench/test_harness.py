@@ -44,6 +44,7 @@ def test_a_gate_reads_the_worst_round(gate: Gate, worst: float, holds: bool) -> 
     assert gate.holds(figure) is holds
 
 
+@pytest.mark.long
 def test_one_slow_round_of_five_fails_the_case(spend: Callable[[float], None]) -> None:
     ours = itertools.chain([0.1], [1.0, 1.0, 1.5, 1.0, 1.0])  # the first is the warm-up and does not count
     result = measure(Case("slow once", ours=lambda: spend(next(ours)), check=nothing, gate=Gate("seconds", 1.2)), 5)
@@ -52,6 +53,7 @@ def test_one_slow_round_of_five_fails_the_case(spend: Callable[[float], None]) -
     assert result.worst == pytest.approx(1.5)
 
 
+@pytest.mark.long
 def test_both_sides_begin_in_turn_after_a_warm_up_and_a_check() -> None:
     seen: list[str] = []
     case = Case(
@@ -66,6 +68,7 @@ def test_both_sides_begin_in_turn_after_a_warm_up_and_a_check() -> None:
     assert seen == ["peer", "ours", "check", "ours", "peer", "peer", "ours", "ours", "peer"]
 
 
+@pytest.mark.long
 def test_what_ours_left_behind_is_tidied_off_the_clock_and_after_a_failure(spend: Callable[[float], None]) -> None:
     open_things: list[str] = []
 

@@ -3,14 +3,17 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from pipelines.core.assets import Assets
 from pipelines.core.errors import Missing
 from pipelines.core.models import Models
+from pipelines.core.runs import Laid
 from pipelines.generate import executors
 from pipelines.generate.planning import Plan
+from pipelines.generate.tries import Tried
+from pipelines.parts.gates import Reason
 from tests.generate.test_batch import answered, hashes, manifest, ready, result
 
 GATES = {"gates": {"visibility": 3.5, "duplicate_bits": 12}, "tries": 3, "masks": [], "count": 8}
@@ -22,13 +25,7 @@ def test_without_the_package_a_sentence_says_what_to_install(
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     request = ready(tmp_path, runs, executor="ray")
     with pytest.raises(Missing, match=r"install requirements-scale\.txt, or set executor = local"):
-        executors.Ray(Plan(request, runs_assets(runs)), Models("cpu"))
-
-
-def runs_assets(runs: Path) -> Any:
-    from pipelines.core.assets import Assets
-
-    return Assets(runs)
+        executors.Ray(Plan(request, Assets(runs)), Models("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +97,15 @@ items._answer = poisoned
         assert (told["images"], told["failed"], told["tried"]) == (7, 1, 8)
         kept = {name: value for name, value in hashes(here).items() if "00005" not in name and "manifest" not in name}
         assert {name: value for name, value in hashes(there).items() if "manifest" not in name} == kept
+
+
+def test_what_an_actor_hands_over_is_what_it_made() -> None:
+    laid = Laid({"images/0.png": b"one", "masks/0.png": b""}, {"file": "images/0.png", "scores": {"visibility": 1.5}})
+    for tried in (
+        Tried(laid, "0f", None),
+        Tried(laid, "", Reason("visibility", "faint")),
+        Tried(None, "", None, "trace"),
+    ):
+        assert executors.unpacked(executors.packed(tried)) == tried
+    with pytest.raises(Missing, match="weights"):
+        executors.unpacked(executors.packed(Missing("no weights")))

@@ -1,6 +1,7 @@
 """Whole pictures end to end, on tiny models of the real classes: seeds, batches, folders, Stop, memory, a kill."""
 
 import json
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -355,6 +356,11 @@ def test_after_a_kill_in_the_middle_of_a_batch_the_pictures_are_the_same(
         assert (runs / id / "images" / name).read_bytes() == (whole / "images" / name).read_bytes(), name
 
 
+def names_in(path: Path) -> list[str]:
+    with tarfile.open(path) as packed:
+        return packed.getnames()
+
+
 def test_whole_pictures_are_exported_as_good_ones(worker: Worker, runs: Path, tmp_path: Path) -> None:
     run = make(worker, num_images=3)
     for format in FORMATS:
@@ -365,7 +371,9 @@ def test_whole_pictures_are_exported_as_good_ones(worker: Worker, runs: Path, tm
         result = json.loads((folder / "result.json").read_text())
         assert sum(part.get("good", 0) for part in result["classes"].values()) == 3, format
         assert "made whole, without a mask" in "".join(result["notes"])
-        assert len([path for path in out.rglob("*.png") if "Segmentation" not in str(path)]) == 3, format
+        found = [name for path in out.rglob("*.tar") for name in names_in(path)]
+        found += [str(path) for path in out.rglob("*.png") if "Segmentation" not in str(path)]
+        assert len([name for name in found if name.endswith(".png")]) == 3, format
 
 
 def test_whole_pictures_are_reviewed_and_the_tree_shows_where_they_go(worker: Worker, runs: Path) -> None:

@@ -34,6 +34,7 @@ def placed(page: Any) -> np.ndarray:
     return np.array(page.evaluate("(({x, y, zoom}) => [x, y, zoom])(document.querySelector('.mc').canvas.view)"))
 
 
+@pytest.mark.long
 def test_a_light_pen_draws_a_thin_stroke(page: Any) -> None:
     for _ in range(12):
         page.keyboard.press("]")

@@ -200,6 +200,7 @@ def test_projects_are_made_renamed_deleted_and_come_back(window: Any, files: Pat
     assert sorted(one["name"] for one in shelf.get("/api/projects")["projects"]) == ["Untitled", "外壳, camera 2"]
 
 
+@pytest.mark.long
 def test_a_refresh_and_a_second_window_come_back_to_project_and_picture(
     unwatched: Any, files: Path, shelf: Studio
 ) -> None:

@@ -111,6 +111,7 @@ def test_with_no_base_a_card_says_what_is_missing_and_leads_to_models(studio: St
         page.wait_for_selector("#tabs button[aria-selected=true] >> text=Models")
 
 
+@pytest.mark.long
 def test_words_become_pictures_to_judge(window: Any, tiny_studio: Studio) -> None:
     assert "lacking" in str(window.get_attribute("#make", "class"))
     window.fill("#make-prompt", "a dent in steel")
