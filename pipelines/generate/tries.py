@@ -7,16 +7,16 @@ import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pipelines.core import datasets, images, projects
+from pipelines.core import images
 from pipelines.core.errors import Cancelled, DiskFull, LostLease, Missing, Problem, Quarantined
 from pipelines.core.models import Models
 from pipelines.core.queue import Busy
 from pipelines.core.runs import Laid, name
+from pipelines.core.statistics import spaced
 from pipelines.generate import items
 from pipelines.generate.planning import Plan, Wish
 from pipelines.parts import gates, loaders
 from pipelines.parts.gates import Likeness, Reason
-from pipelines.parts.loaders import project
 from pipelines.parts.metrics.realism import Marked
 
 FAILED = "failed"
@@ -84,12 +84,8 @@ class Maker:
 
 def _real(data: str, plan: Plan) -> Iterator[Marked]:
     """Real defects with their masks. Raises Missing, BadInput."""
-    if projects.ID.fullmatch(data):
-        examples = project.load(data, plan.assets)
-    else:
-        examples = loaders.load(datasets.folder(data, plan.assets.runs), "auto", lambda fault: None)
-    marked = [one for one in examples if one.mask is not None or one.boxes]
-    for one in marked[:: max(1, len(marked) // MOST_REAL)]:
+    examples = loaders.named(data, "auto", plan.assets)
+    for one in spaced([one for one in examples if one.mask is not None or one.boxes], MOST_REAL):
         picture = images.read(one.image).pixels
         mask = loaders.mask_of(one, picture.shape[:2])
         if mask.any():

@@ -8,7 +8,7 @@ import numpy as np
 from pipelines.core import datasets, files, headers, ids, projects
 from pipelines.core.assets import Assets
 from pipelines.parts import loaders
-from pipelines.parts.loaders import Example, paired, project
+from pipelines.parts.loaders import Example, paired
 
 Area = tuple[np.ndarray, str]
 """bool HxW, and what the defect is called."""
@@ -48,13 +48,12 @@ class Seen:
 def read(data: str, layout: str, assets: Assets) -> tuple[str, list[Seen]]:
     """What the data set is called where its place says nothing, and its pictures by path. Raises BadInput, Missing."""
     if projects.ID.fullmatch(data):
-        name, examples = "project", project.load(data, assets)
+        name = "project"
     else:
-        root = datasets.folder(data, assets.runs)
-        name = "run" if ids.RUN.fullmatch(root.name) else root.name
-        examples = loaders.load(root, layout, lambda fault: None)
+        folder = datasets.folder(data, assets.runs).name
+        name = "run" if ids.RUN.fullmatch(folder) else folder
     grouped: dict[Path, list[Example]] = {}
-    for example in examples:
+    for example in loaders.named(data, layout, assets):
         grouped.setdefault(example.image, []).append(example)
     return name, [Seen(path, _shape(path), tuple(same)) for path, same in sorted(grouped.items())]
 

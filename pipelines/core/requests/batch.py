@@ -231,10 +231,12 @@ class Batch(Request):
         own = [name for name in ("image", "count", "defect", "seed") if name in said]
         if own:
             raise ValueError(f"place holds {', '.join(own)}: leave that to the plan, it differs for each picture")
+        from pipelines.core import requests
+
         try:
             return Place(image=(PLANNED,), defect=share.defect or "", **{**said, "task": "place"})
         except ValidationError as error:
-            raise ValueError(f"place: {'; '.join(_plain(one) for one in error.errors())}") from error
+            raise ValueError(f"place: {requests.explain(error)}") from error
 
     def lane(self) -> Lane:
         return self.sample().lane() if self.gates.clip is None else "device"
@@ -245,11 +247,6 @@ class Batch(Request):
     def length(self) -> int:
         """How many pictures are to be kept now."""
         return min(self.count, self.first or self.count)
-
-
-def _plain(one: Any) -> str:
-    where = ".".join(str(part) for part in one["loc"])
-    return str(one["ctx"]["error"]) if one["type"] == "value_error" else f"{where}: {one['msg'].lower()}"
 
 
 def put(data: dict[str, Any], name: str, value: Any) -> None:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pipelines.core import datasets, projects
+from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput, Missing
 from pipelines.parts import packed
 from pipelines.parts.loaders import (
@@ -31,7 +33,7 @@ from pipelines.parts.loaders.example import Box, Choice, Example, Fault, Reading
 from pipelines.parts.loaders.reading import mask_of
 from pipelines.parts.loaders.tree import Report
 
-__all__ = ["LOADERS", "Box", "Choice", "Example", "Fault", "Loader", "Reading", "detect", "load", "mask_of"]
+__all__ = ["LOADERS", "Box", "Choice", "Example", "Fault", "Loader", "Reading", "detect", "load", "mask_of", "named"]
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,16 @@ def load(root: Path, layout: str = "auto", report: Report | None = None) -> list
         for example in LOADERS[layout].load(root, report or _refuse)
     ]
     return sorted(found, key=lambda example: (example.image, example.reading.index))
+
+
+def named(data: str, layout: str, assets: Assets) -> list[Example]:
+    """The pictures of what a request names as data: a project, a run or a folder. Faults are for `check` to tell.
+
+    Raises Missing, BadInput.
+    """
+    if projects.ID.fullmatch(data):
+        return project.load(data, assets)
+    return load(datasets.folder(data, assets.runs), layout, lambda fault: None)
 
 
 def _refuse(fault: Fault) -> None:

@@ -11,12 +11,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipelines.core import datasets, files, headers, projects
+from pipelines.core import files, headers
 from pipelines.core.assets import Assets
 from pipelines.core.errors import BadInput
 from pipelines.core.statistics import MOST_MASKS, shares, spaced
 from pipelines.parts import loaders
-from pipelines.parts.loaders import Example, project
+from pipelines.parts.loaders import Example
 from pipelines.parts.placing import heat, outlines
 from pipelines.parts.placing.outlines import Outline
 
@@ -80,10 +80,7 @@ def load(
 
     Masks that cannot be read are passed over: `check` lists them. `tell` hears (done, total). Raises BadInput, Missing.
     """
-    if projects.ID.fullmatch(data):
-        examples = project.load(data, assets)
-    else:
-        examples = loaders.load(datasets.folder(data, assets.runs), layout, lambda fault: None)
+    examples = loaders.named(data, layout, assets)
     classes = sorted({name for one in examples for name in one.classes})
     if which and which not in classes:
         raise BadInput(
