@@ -22,7 +22,7 @@ from pipelines.core import files, requests
 from pipelines.core.errors import Missing
 from pipelines.core.queue import ENDED, Row
 from pipelines.core.requests import Batch
-from pipelines.core.runs import ASIDE
+from pipelines.core.runs import ASIDE, FAILED
 from studio import batching, i18n
 from studio.answers import hide
 from studio.context import Context
@@ -38,7 +38,6 @@ PAUSE = 5
 """A gap so many times as long as the others was no work: the batch was stopped, or something urgent went first."""
 ANEW_S = 5.0
 MOST_COUNTED = 200
-FAILED = "failed"
 Tongue = Annotated[str, Query(max_length=20, description="The language of sentences, such as ja")]
 _LISTED = (
     "SELECT id, state, done, total, note, sentence, stop, created, started, ended, json_remove(request, '$.sources',"

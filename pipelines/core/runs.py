@@ -23,6 +23,8 @@ Verdict = Literal["kept", "discarded", "deleted"]
 FAN_OUT = 1000
 ASIDE = "aside"
 """The folder of pictures that a batch set aside, and what their rows say the reason under. No data set looks there."""
+FAILED = "failed"
+"""What the row of a try that made no picture says the sentence under."""
 TICK_S = 0.1
 PREVIEW_S = 0.25
 

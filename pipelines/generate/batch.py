@@ -11,10 +11,10 @@ from typing import Any
 from pipelines.core.errors import BadInput
 from pipelines.core.models import Models
 from pipelines.core.requests import Batch
-from pipelines.core.runs import ASIDE, Laid, Run
+from pipelines.core.runs import ASIDE, FAILED, Laid, Run
 from pipelines.generate.executors import EXECUTORS
 from pipelines.generate.planning import Plan
-from pipelines.generate.tries import FAILED, Tried
+from pipelines.generate.tries import Tried
 from pipelines.parts.gates import Seen
 
 GIVE_UP = 8

@@ -11,7 +11,7 @@ from pipelines.core import images
 from pipelines.core.errors import Cancelled, DiskFull, LostLease, Missing, Problem, Quarantined
 from pipelines.core.models import Models
 from pipelines.core.queue import Busy
-from pipelines.core.runs import Laid, name
+from pipelines.core.runs import FAILED, Laid, name
 from pipelines.core.statistics import spaced
 from pipelines.generate import items
 from pipelines.generate.planning import Plan, Wish
@@ -19,8 +19,6 @@ from pipelines.parts import gates, loaders
 from pipelines.parts.gates import Likeness, Reason
 from pipelines.parts.metrics.realism import Marked
 
-FAILED = "failed"
-"""What the row of a try that made no picture says the sentence under."""
 MOST_REAL = 400
 ENDS_ALL = (Cancelled, LostLease, DiskFull, Busy, Quarantined)
 
